@@ -1,0 +1,521 @@
+/* One announcement: walk the commit's entries in order, hang bursts on the
+ * carriers that listen, then hand each of those carriers what it got.
+ *
+ * burst_note: entries of one conversation that everyone in it may see share one
+ * burst, so ten thousand followers share its bytes. Whoever listens is fixed when
+ * the burst opens; a join or leave closes it, so that the next entry sees the
+ * new listeners. An entry for some only gets a burst of its own.
+ */
+#include "server/hub.h"
+
+#include "server/base/clock.h"
+#include "server/base/mem.h"
+#include "server/base/trace.h"
+#include "server/watch.h"
+#include "transports/transport.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define LIVE_MAX_BYTES (256u << 10) /* more than that is read from the log */
+
+enum err hub_create(struct hub **out, struct worker *worker)
+{
+    struct hub *hub = mem_zalloc(sizeof *hub);
+
+    if (!hub)
+        return ERR_NOMEM;
+    hub->worker = worker;
+    hub->epoch = store_epoch(worker_store(worker));
+    hub->head = store_head(worker_store(worker));
+    list_init(&hub->idle);
+    list_init(&hub->all);
+    list_init(&hub->due);
+    list_init(&hub->open);
+    list_init(&hub->leaving);
+    *out = hub;
+    return ERR_NONE;
+}
+
+void hub_destroy(struct hub *hub)
+{
+    if (!hub)
+        return;
+    sessions_free(hub);
+    mem_free(hub);
+}
+
+lsn hub_head(const struct hub *hub)
+{
+    return hub->head;
+}
+
+size_t hub_carriers(const struct hub *hub)
+{
+    return hub->carriers;
+}
+
+/* --- touching carriers -------------------------------------------------- */
+
+static void touch(struct hub *hub, struct carrier *carrier,
+                  struct burst *burst)
+{
+    struct touch *touch;
+
+    if (!carrier->level)
+        return;
+    touch = mem_alloc(sizeof *touch);
+    if (touch) {
+        touch->burst = burst_ref(burst);
+        touch->next = carrier->touches; /* newest first */
+        carrier->touches = touch;
+    } else {
+        carrier_behind(carrier); /* it will read this from the log */
+    }
+    if (list_empty(&carrier->due))
+        list_append(&hub->due, &carrier->due);
+}
+
+static bool own_echo(const struct carrier *carrier, const struct entry *entry)
+{
+    return (entry->flags & ENTRY_NO_ECHO) &&
+           span_is(entry->device, carrier->device) &&
+           span_is(entry->from, carrier->session->who.user);
+}
+
+static void touch_session(struct session *session, const struct entry *entry,
+                          struct burst *burst)
+{
+    if (entry->lsn > session->latest)
+        session->latest = entry->lsn;
+    list_each(node, &session->carriers)
+    {
+        struct carrier *carrier = container_of(node, struct carrier, link);
+
+        if (!own_echo(carrier, entry))
+            touch(session->hub, carrier, burst);
+    }
+}
+
+static bool is_for(const struct entry *entry, const struct interest *interest)
+{
+    if (entry->seq && entry->seq < interest->stint.from_seq)
+        return false;
+    return entry->audience != TO_OTHERS ||
+           !span_is(entry->from, interest->session->who.user);
+}
+
+static void touch_listeners(struct conversation_watch *watch,
+                            const struct entry *entry, struct burst *burst)
+{
+    list_each(node, &watch->interests)
+    {
+        struct interest *interest = container_of(node, struct interest, link);
+
+        if (is_for(entry, interest))
+            touch_session(interest->session, entry, burst);
+    }
+    if (!entry->seq)
+        return; /* a single chain holds only what has a seq */
+    list_each(node, &watch->carriers)
+    {
+        struct carrier *carrier = container_of(node, struct carrier, link);
+
+        if (!own_echo(carrier, entry))
+            touch(watch->hub, carrier, burst);
+    }
+}
+
+/* --- bursts ------------------------------------------------------------- */
+
+/* Everyone in it has something as new as its newest entry. */
+static void spread_latest(struct conversation_watch *watch)
+{
+    list_each(node, &watch->interests)
+    {
+        struct session *session =
+            container_of(node, struct interest, link)->session;
+
+        if (watch->latest > session->latest)
+            session->latest = watch->latest;
+    }
+}
+
+static void close_burst(struct conversation_watch *watch)
+{
+    if (!watch || !watch->burst)
+        return;
+    spread_latest(watch);
+    burst_unref(watch->burst);
+    watch->burst = NULL;
+    list_remove(&watch->open_link);
+}
+
+static bool anyone_listens(const struct conversation_watch *watch)
+{
+    if (!list_empty(&watch->carriers))
+        return true;
+    list_each(node, &watch->interests)
+    {
+        const struct interest *interest =
+            container_of(node, struct interest, link);
+
+        if (!list_empty(&interest->session->carriers))
+            return true;
+    }
+    return false;
+}
+
+static void now_behind(struct hub *hub, struct carrier *carrier)
+{
+    carrier_behind(carrier);
+    if (list_empty(&carrier->due))
+        list_append(&hub->due, &carrier->due);
+}
+
+/* Without memory nobody may miss it: everyone who listens reads the log. */
+static void all_behind(struct conversation_watch *watch)
+{
+    spread_latest(watch);
+    list_each(node, &watch->carriers)
+        now_behind(watch->hub, container_of(node, struct carrier, link));
+    list_each(node, &watch->interests)
+    {
+        struct interest *interest = container_of(node, struct interest, link);
+
+        list_each(inner, &interest->session->carriers)
+            now_behind(watch->hub, container_of(inner, struct carrier, link));
+    }
+}
+
+static void deliver_entry(struct conversation_watch *watch,
+                          const struct entry *entry)
+{
+    struct hub *hub = watch->hub;
+    bool shareable = entry->seq && !(entry->flags & ENTRY_NO_ECHO);
+    struct burst *burst;
+    struct event *event;
+
+    watch->latest = entry->lsn > watch->latest ? entry->lsn : watch->latest;
+    if (entry->seq)
+        watch->heard_seq = entry->seq;
+    if (!anyone_listens(watch)) {
+        spread_latest(watch);
+        return;
+    }
+    event = event_of_entry(hub->epoch, entry);
+    if (event && shareable && watch->burst) {
+        if (!burst_add(watch->burst, event))
+            all_behind(watch);
+        return;
+    }
+    burst = event ? burst_create(hub->epoch) : NULL;
+    if (!burst || !burst_add(burst, event)) {
+        if (!burst)
+            event_unref(event);
+        burst_unref(burst);
+        all_behind(watch);
+        return;
+    }
+    touch_listeners(watch, entry, burst);
+    if (!shareable) {
+        burst_unref(burst);
+        return;
+    }
+    watch->burst = burst;
+    list_append(&hub->open, &watch->open_link);
+}
+
+/* A receipt for the reader's own devices only. */
+static void deliver_to_own(struct hub *hub, const struct entry *entry)
+{
+    struct conversation_watch *watch = watch_find(hub, entry->conv);
+    struct session *session;
+    struct conv_name name;
+    struct burst *burst;
+    struct event *event;
+
+    if (!watch || entry->kind == ENTRY_DELIVERED ||
+        name_parse(&name, entry->conversation))
+        return;
+    session = session_find(hub, entry->app, name.inbox, entry->from);
+    if (!session)
+        return;
+    watch->latest = entry->lsn > watch->latest ? entry->lsn : watch->latest;
+    event = event_of_entry(hub->epoch, entry);
+    burst = event ? burst_create(hub->epoch) : NULL;
+    if (burst && burst_add(burst, event))
+        touch_session(session, entry, burst);
+    else if (!burst)
+        event_unref(event);
+    burst_unref(burst);
+}
+
+/* --- membership --------------------------------------------------------- */
+
+static void let_in(struct hub *hub, const struct conversation *conversation,
+                   struct span user, uint64_t seq)
+{
+    struct session *session = session_find(hub, conversation->app,
+                                           conversation->inbox, user);
+    struct stint stint = {
+        .conv = conversation->no,
+        .inbox = conversation->inbox,
+        .join_seq = seq,
+        .from_seq = conversation->history_all ? 1 : seq,
+    };
+
+    if (!session || !interest_open(session, &stint, conversation))
+        return;
+    /* Without memory it cannot listen: its streams end, to come back with
+     * their cursors to a session loaded anew. */
+    trace(TRACE_ERROR, "session dropped", "reason=nomem");
+    session_disown(session);
+    list_each(node, &session->carriers)
+    {
+        struct carrier *carrier = container_of(node, struct carrier, link);
+
+        if (list_empty(&carrier->leaving))
+            list_append(&hub->leaving, &carrier->leaving);
+    }
+}
+
+/* Sessions on this worker whose users an entry lets in begin to listen. */
+static void admit(struct hub *hub, const struct committed *committed)
+{
+    const struct entry *entry = &committed->entry;
+    struct reader *reader = hub->worker->reader;
+    struct conversation conversation;
+    struct conv_name name;
+    struct span user = {0};
+
+    if (!hub->sessions || reader_begin(reader))
+        return;
+    if (reader_conversation_no(reader, entry->app, entry->conv,
+                               &conversation) ||
+        conversation.type == CONV_CHANNEL)
+        goto end;
+    if (conversation.type == CONV_P2P) {
+        if (!name_parse(&name, entry->conversation)) {
+            let_in(hub, &conversation, name.a, entry->seq);
+            let_in(hub, &conversation, name.b, entry->seq);
+        }
+        goto end;
+    }
+    while (entry_user(entry, &user))
+        let_in(hub, &conversation, user, entry->seq);
+    if (entry->kind == ENTRY_CREATE)
+        let_in(hub, &conversation, entry->from, entry->seq);
+end:
+    reader_end(reader);
+}
+
+static void see_out(struct hub *hub, const struct entry *entry)
+{
+    struct conversation_watch *watch;
+    struct span user = {0};
+    struct conv_name name;
+
+    if (name_parse(&name, entry->conversation))
+        return;
+    while (entry_user(entry, &user)) {
+        struct session *session =
+            session_find(hub, entry->app, name.inbox, user);
+
+        watch = watch_find(hub, entry->conv);
+        if (!session || !watch)
+            continue;
+        list_each(node, &watch->carriers)
+        {
+            struct carrier *carrier = container_of(node, struct carrier, link);
+
+            if (carrier->session == session)
+                list_append(&hub->leaving, &carrier->leaving);
+        }
+        interest_close(session, entry->conv, entry->seq, entry->lsn);
+    }
+}
+
+static bool lets_in(const struct committed *committed)
+{
+    return committed->created || committed->entry.kind == ENTRY_CREATE ||
+           committed->entry.kind == ENTRY_JOIN;
+}
+
+static void announce_entry(struct hub *hub, const struct committed *committed)
+{
+    const struct entry *entry = &committed->entry;
+    struct conversation_watch *watch = watch_find(hub, entry->conv);
+
+    if (lets_in(committed)) {
+        close_burst(watch);
+        admit(hub, committed);
+        watch = watch_find(hub, entry->conv);
+    }
+    if (entry->audience == TO_OWN_DEVICES) {
+        deliver_to_own(hub, entry);
+    } else if (watch && entry->kind != ENTRY_TRIM) {
+        deliver_entry(watch, entry);
+    }
+    if (watch && entry->kind == ENTRY_LEAVE) {
+        close_burst(watch);
+        see_out(hub, entry);
+    }
+}
+
+/* --- handing over ------------------------------------------------------- */
+
+static int by_position(const void *a, const void *b)
+{
+    const struct event *const *one = a, *const *other = b;
+
+    return ((*one)->at > (*other)->at) - ((*one)->at < (*other)->at);
+}
+
+/* Everything in `touches` beyond the cursor, in order; takes the touches. NULL
+ * when memory is short. */
+static struct burst *merge(struct carrier *carrier, const char *epoch)
+{
+    struct burst *merged = burst_create(epoch);
+
+    while (carrier->touches) {
+        struct touch *touch = carrier->touches;
+        const struct burst *burst = touch->burst;
+
+        carrier->touches = touch->next;
+        for (size_t i = 0; merged && i < burst->count; i++) {
+            if (burst->events[i]->at <= carrier->cursor)
+                continue;
+            if (!burst_add(merged, event_ref(burst->events[i]))) {
+                burst_unref(merged);
+                merged = NULL;
+            }
+        }
+        burst_unref(touch->burst);
+        mem_free(touch);
+    }
+    if (merged && merged->count) {
+        qsort(merged->events, merged->count, sizeof(struct event *),
+              by_position);
+        merged->first = merged->events[0]->at;
+        merged->last = merged->events[merged->count - 1]->at;
+    }
+    return merged;
+}
+
+/* The one burst of a carrier that got just one, all of it new; else a merge. */
+static struct burst *take_burst(struct carrier *carrier, const char *epoch)
+{
+    struct touch *only = carrier->touches;
+    struct burst *burst;
+
+    if (only->next || only->burst->first <= carrier->cursor)
+        return merge(carrier, epoch);
+    burst = only->burst;
+    carrier->touches = NULL;
+    mem_free(only);
+    return burst;
+}
+
+static void hand_over(struct hub *hub, struct carrier *carrier, lsn head)
+{
+    struct burst *burst = NULL;
+    bool live;
+
+    if (carrier->touches)
+        burst = take_burst(carrier, hub->epoch);
+    if (carrier->level && burst && !burst->count) { /* it had presented a newer cursor */
+        burst_unref(burst);
+        return;
+    }
+    live = carrier->level && burst && burst->count <= carrier->limit &&
+           burst->json_bytes <= LIVE_MAX_BYTES;
+    if (!live) {
+        carrier->level = false; /* its cursor still stands before this commit */
+        burst_unref(burst);
+        carrier->via->wake(carrier);
+        return;
+    }
+    if (head > carrier->cursor)
+        carrier->cursor = head;
+    if (carrier->watch)
+        carrier->seq = carrier->watch->heard_seq;
+    metrics_add(hub->worker->metrics.deliveries[carrier->via->by],
+                burst->count);
+    carrier->via->deliver(carrier, burst); /* may free the carrier */
+    burst_unref(burst);
+}
+
+static void evict(struct hub *hub)
+{
+    struct farewell left = {
+        .reason = err_code(ERR_NOT_MEMBER),
+        .message = "you have left this conversation",
+    };
+    struct farewell dropped = {
+        .reason = err_code(ERR_UNAVAILABLE),
+        .message = err_text(ERR_UNAVAILABLE),
+        .retry_after_ms = 1000,
+        .come_back = true,
+    };
+
+    while (!list_empty(&hub->leaving)) {
+        struct carrier *carrier =
+            container_of(hub->leaving.next, struct carrier, leaving);
+
+        list_remove(&carrier->leaving);
+        if (carrier->via->end)
+            carrier->via->end(carrier, carrier->watch ? &left : &dropped);
+    }
+}
+
+/* A level carrier stands at the head, wherever its cursor was left: fix that
+ * before the head moves. */
+static void settle(struct hub *hub)
+{
+    list_each(node, &hub->due)
+    {
+        struct carrier *carrier = container_of(node, struct carrier, due);
+
+        carrier->cursor = carrier_at(carrier);
+    }
+}
+
+void hub_announce(struct hub *hub, struct commit *commit)
+{
+    for (size_t i = 0; i < commit->count; i++)
+        announce_entry(hub, &commit->entries[i]);
+    settle(hub);
+    hub->head = commit->head;
+    while (!list_empty(&hub->open))
+        close_burst(container_of(hub->open.next, struct conversation_watch,
+                                 open_link));
+    while (!list_empty(&hub->due)) {
+        struct carrier *carrier =
+            container_of(hub->due.next, struct carrier, due);
+
+        list_remove(&carrier->due);
+        hand_over(hub, carrier, commit->head);
+    }
+    evict(hub);
+}
+
+/* --- draining ----------------------------------------------------------- */
+
+void hub_drain(struct hub *hub)
+{
+    uint64_t spread_ms = hub->worker->config->bye_spread_ms;
+    struct farewell farewell = {
+        .reason = "draining",
+        .message = "the server is going away; come back with your cursor",
+        .come_back = true,
+    };
+
+    while (!list_empty(&hub->all)) {
+        struct carrier *carrier =
+            container_of(hub->all.next, struct carrier, all);
+
+        farewell.retry_after_ms = (uint32_t)random_below(spread_ms + 1);
+        carrier->via->end(carrier, &farewell); /* closes it */
+    }
+}

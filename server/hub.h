@@ -1,0 +1,27 @@
+/* The hub: turns "the log reaches N" into one burst per carrier that cares.
+ *
+ * One per worker. It keeps, for users with carriers here, which conversations
+ * they are in, and for those conversations who listens. A commit costs the
+ * listeners of the conversations it touched, nothing for anyone else.
+ *
+ * Threads  the worker's loop. Memory: owned by the worker.
+ */
+#ifndef RUNG_HUB_H
+#define RUNG_HUB_H
+
+#include "server/session.h"
+
+MUST_CHECK enum err hub_create(struct hub **out, struct worker *worker);
+/* All carriers must be closed. */
+void hub_destroy(struct hub *hub);
+lsn hub_head(const struct hub *hub);
+
+/* A commit has reached this worker: deliver it. */
+void hub_announce(struct hub *hub, struct commit *commit);
+
+/* Say goodbye to everyone, each with its own delay up to bye_spread_ms: calls
+ * every carrier's via->end(). Used when draining. */
+void hub_drain(struct hub *hub);
+size_t hub_carriers(const struct hub *hub);
+
+#endif

@@ -1,0 +1,627 @@
+/* The sequencer's thread: gather, apply, commit, answer, announce.
+ *
+ * order_note: a worker hears of a commit and of the answers of its submissions
+ * in one letter, prepared before the transaction commits, so that after a commit
+ * nothing can fail any more.
+ */
+#include "server/sequencer.h"
+
+#include "server/base/clock.h"
+#include "server/base/list.h"
+#include "server/base/mem.h"
+#include "server/base/trace.h"
+#include "store/reader.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define GROUP_MAX 4096 /* entries in one commit */
+#define QUEUE_MAX 65536
+#define LIFE_SIGN_MS 200
+#define RETENTION_STEP_MS 10 /* between two parts of one retention pass */
+#define RETENTION_STEP 1000  /* conversations looked at in one part */
+#define COMMIT_MAX_BYTES (1u << 30)
+
+struct sequencer {
+    struct sequencer_options options;
+    struct config *config;
+    _Atomic(struct config *) new_config;
+    struct mailbox box;
+    struct letter stop, reload;
+    atomic_bool stopping;
+    atomic_size_t queue;
+    size_t max_queue;
+    struct metrics metrics;
+    uv_loop_t loop;
+    uv_thread_t thread;
+    uv_timer_t life, retention, syncer;
+    struct reader *reader;
+    conv_no trim_next; /* where the retention pass goes on; 0: a new one */
+    bool unsynced;
+};
+
+/* What one port is told after one commit. */
+struct announcement {
+    struct letter letter;
+    struct commit *commit; /* a reference, or NULL */
+    struct submission *answers, **last_answer;
+};
+
+/* One group commit in the making. */
+struct group {
+    struct sequencer *sequencer;
+    struct submission **members;
+    size_t count;
+    struct commit *commit;
+    struct announcement **letters; /* one per port */
+    struct append *append;
+};
+
+/* --- commits ------------------------------------------------------------ */
+
+struct commit *commit_ref(struct commit *commit)
+{
+    atomic_fetch_add_explicit(&commit->refs, 1, memory_order_relaxed);
+    return commit;
+}
+
+void commit_unref(struct commit *commit)
+{
+    if (!commit || atomic_fetch_sub_explicit(&commit->refs, 1,
+                                             memory_order_acq_rel) > 1)
+        return;
+    buf_fini(&commit->bytes);
+    mem_free(commit->entries);
+    mem_free(commit);
+}
+
+static struct commit *commit_create(size_t room)
+{
+    struct commit *commit = mem_zalloc(sizeof *commit);
+
+    if (!commit)
+        return NULL;
+    atomic_init(&commit->refs, 1);
+    buf_init(&commit->bytes, COMMIT_MAX_BYTES);
+    commit->entries = mem_zalloc(room * sizeof *commit->entries);
+    if (!commit->entries) {
+        commit_unref(commit);
+        return NULL;
+    }
+    return commit;
+}
+
+/* --- ports -------------------------------------------------------------- */
+
+static void hear(struct port *port, struct announcement *announcement)
+{
+    struct submission *answer = announcement->answers;
+
+    if (announcement->commit)
+        port->announce(port, announcement->commit);
+    commit_unref(announcement->commit);
+    mem_free(announcement);
+    while (answer) {
+        struct submission *next = answer->next;
+
+        answer->done(answer); /* may free it */
+        answer = next;
+    }
+}
+
+static void port_receive(struct mailbox *box, struct letter *oldest)
+{
+    struct port *port = container_of(box, struct port, box);
+
+    while (oldest) {
+        struct letter *next = oldest->next;
+
+        hear(port, container_of(oldest, struct announcement, letter));
+        oldest = next;
+    }
+}
+
+enum err port_init(struct port *port, uv_loop_t *loop,
+                   void (*announce)(struct port *, struct commit *))
+{
+    port->announce = announce;
+    return mailbox_init(&port->box, loop, port_receive);
+}
+
+void port_close(struct port *port, uv_close_cb closed)
+{
+    mailbox_close(&port->box, closed);
+}
+
+static struct announcement *announcement_create(void)
+{
+    struct announcement *announcement = mem_zalloc(sizeof *announcement);
+
+    if (announcement)
+        announcement->last_answer = &announcement->answers;
+    return announcement;
+}
+
+static void add_answer(struct announcement *to, struct submission *answer)
+{
+    answer->next = NULL;
+    *to->last_answer = answer;
+    to->last_answer = &answer->next;
+}
+
+/* --- one group ---------------------------------------------------------- */
+
+static void group_fini(struct group *group)
+{
+    size_t ports = group->sequencer->options.port_count;
+
+    for (size_t i = 0; group->letters && i < ports; i++)
+        mem_free(group->letters[i]);
+    mem_free(group->letters);
+    commit_unref(group->commit);
+    append_abort(group->append);
+}
+
+static enum err group_prepare(struct group *group)
+{
+    const struct sequencer_options *options = &group->sequencer->options;
+
+    group->commit = commit_create(group->count);
+    group->letters =
+        mem_zalloc((options->port_count + 1) * sizeof *group->letters);
+    if (!group->commit || !group->letters)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < options->port_count; i++) {
+        group->letters[i] = announcement_create();
+        if (!group->letters[i])
+            return ERR_NOMEM;
+    }
+    return append_begin(&group->append, options->store);
+}
+
+static enum err group_apply(struct group *group)
+{
+    struct commit *commit = group->commit;
+
+    for (size_t i = 0; i < group->count; i++) {
+        struct submission *submission = group->members[i];
+        size_t start = commit->bytes.size;
+        enum err rc = append_entry(group->append, &submission->entry,
+                                   &submission->applied, &commit->bytes);
+
+        if (rc)
+            return rc;
+        if (submission->applied.err || !submission->applied.lsn ||
+            submission->applied.duplicate)
+            continue;
+        /* The buffer may still move: keep offsets until all are in. */
+        commit->entries[commit->count].entry.body.size = start;
+        commit->entries[commit->count++].created = submission->applied.created;
+        commit->head = submission->applied.lsn;
+    }
+    return buf_status(&commit->bytes);
+}
+
+static enum err group_view(struct commit *commit)
+{
+    size_t end = commit->bytes.size;
+
+    for (size_t i = commit->count; i-- > 0;) {
+        size_t start = commit->entries[i].entry.body.size;
+        struct span bytes = {commit->bytes.data + start, end - start};
+        enum err rc = entry_decode(&commit->entries[i].entry, bytes);
+
+        if (rc)
+            return rc;
+        end = start;
+    }
+    return ERR_NONE;
+}
+
+static void count_group(struct sequencer *sequencer, const struct group *group,
+                        uint64_t began_us)
+{
+    struct metrics *metrics = &sequencer->metrics;
+
+    metrics_add(metrics->commits, 1);
+    metrics_add(metrics->commit_entries, group->commit->count);
+    metrics_add(metrics->appends, group->commit->count);
+    metrics_add(metrics->commit_us, clock_mono_us() - began_us);
+    for (size_t i = 0; i < group->count; i++) {
+        const struct applied *applied = &group->members[i]->applied;
+
+        if (applied->duplicate)
+            metrics_add(metrics->duplicates, 1);
+        else if (applied->err)
+            metrics_add(metrics->refusals, 1);
+        else if (applied->lsn && group->members[i]->entry.kind == ENTRY_TRIM)
+            metrics_add(metrics->trimmed, 1);
+    }
+}
+
+static size_t port_index(const struct sequencer *sequencer,
+                         const struct port *port)
+{
+    size_t i = 0;
+
+    while (i < sequencer->options.port_count &&
+           sequencer->options.ports[i] != port)
+        i++;
+    return i;
+}
+
+/* Send every port its letter; takes the letters. */
+static void group_tell(struct group *group)
+{
+    struct sequencer *sequencer = group->sequencer;
+    const struct sequencer_options *options = &sequencer->options;
+
+    for (size_t i = 0; i < group->count; i++) {
+        struct submission *submission = group->members[i];
+        size_t port = port_index(sequencer, submission->port);
+
+        if (submission->applied.err)
+            fail(&submission->failure, submission->applied.err, "%s",
+                 submission->applied.words
+                     ? submission->applied.words
+                     : err_text(submission->applied.err));
+        if (port < options->port_count)
+            add_answer(group->letters[port], submission);
+        else
+            submission->done(submission); /* our own: retention */
+    }
+    for (size_t i = 0; i < options->port_count; i++) {
+        struct announcement *letter = group->letters[i];
+
+        group->letters[i] = NULL;
+        if (group->commit->count)
+            letter->commit = commit_ref(group->commit);
+        if (letter->commit || letter->answers)
+            mailbox_post(&options->ports[i]->box, &letter->letter);
+        else
+            mem_free(letter);
+    }
+}
+
+static const char *failure_words(enum err err)
+{
+    if (err == ERR_STORAGE_FULL)
+        return "the store has no room left; nothing was stored";
+    return "the store cannot write now; nothing was stored";
+}
+
+/* The whole group failed: answer each member by itself. These letters are made
+ * on the spot; when even that memory is missing we wait for it, since a
+ * submitter must be answered. */
+static void group_fail(struct group *group, enum err rc)
+{
+    struct sequencer *sequencer = group->sequencer;
+
+    metrics_add(sequencer->metrics.commit_failures, 1);
+    trace(TRACE_ERROR, "commit failed", "reason=%s entries=%zu", err_code(rc),
+          group->count);
+    for (size_t i = 0; i < group->count; i++) {
+        struct submission *submission = group->members[i];
+        struct announcement *letter;
+        size_t port = port_index(sequencer, submission->port);
+
+        memset(&submission->applied, 0, sizeof submission->applied);
+        submission->applied.err = err_wire(rc);
+        fail(&submission->failure, err_wire(rc), "%s", failure_words(rc));
+        if (port == sequencer->options.port_count) {
+            submission->done(submission);
+            continue;
+        }
+        while (!(letter = announcement_create()))
+            uv_sleep(10);
+        add_answer(letter, submission);
+        mailbox_post(&submission->port->box, &letter->letter);
+    }
+}
+
+static void commit_group(struct sequencer *sequencer,
+                         struct submission **members, size_t count)
+{
+    struct group group = {
+        .sequencer = sequencer, .members = members, .count = count};
+    uint64_t began_us = clock_mono_us();
+    enum err rc = group_prepare(&group);
+
+    if (!rc)
+        rc = group_apply(&group);
+    if (!rc)
+        rc = group_view(group.commit);
+    if (!rc && group.commit->count) {
+        struct append *append = group.append;
+
+        group.append = NULL;
+        rc = append_commit(append);
+        sequencer->unsynced = true;
+    }
+    atomic_fetch_sub(&sequencer->queue, count);
+    if (rc) {
+        group_fail(&group, rc);
+    } else {
+        count_group(sequencer, &group, began_us);
+        group_tell(&group);
+    }
+    group_fini(&group);
+}
+
+/* --- retention ---------------------------------------------------------- */
+
+struct trim {
+    struct submission submission;
+    struct trim *next;
+    char names[]; /* app, then conversation */
+};
+
+static void trim_done(struct submission *submission)
+{
+    if (submission->failure.err)
+        trace(TRACE_WARN, "retention failed", "reason=%s",
+              err_code(submission->failure.err));
+    mem_free(container_of(submission, struct trim, submission));
+}
+
+struct trim_list {
+    struct trim *first;
+};
+
+static bool note_trim(struct span app, struct span conversation, uint64_t mark,
+                      void *arg)
+{
+    struct trim_list *list = arg;
+    struct trim *trim =
+        mem_zalloc(sizeof *trim + app.size + conversation.size);
+
+    if (!trim)
+        return false; /* the next pass will find it again */
+    memcpy(trim->names, app.data, app.size);
+    memcpy(trim->names + app.size, conversation.data, conversation.size);
+    trim->submission.entry = (struct entry){
+        .kind = ENTRY_TRIM,
+        .ts = clock_wall_ms(),
+        .app = {trim->names, app.size},
+        .conversation = {trim->names + app.size, conversation.size},
+        .mark = mark,
+    };
+    trim->submission.done = trim_done;
+    trim->next = list->first;
+    list->first = trim;
+    return true;
+}
+
+/* One part of a retention pass; each conversation's trim is a commit of its
+ * own, so that senders are never kept waiting for more than one of them. */
+static void retention_step(uv_timer_t *timer)
+{
+    struct sequencer *sequencer = timer->data;
+    const struct config *config = sequencer->config;
+    struct trim_list list = {0};
+    uint64_t trimmed = sequencer->metrics.trimmed;
+    enum err rc = reader_begin(sequencer->reader);
+
+    if (!rc) {
+        rc = retention_find(sequencer->reader, clock_wall_ms(),
+                            config->retention_max_age_s * 1000,
+                            config->retention_max_count, &sequencer->trim_next,
+                            RETENTION_STEP, note_trim, &list);
+        reader_end(sequencer->reader);
+    }
+    if (rc)
+        trace(TRACE_WARN, "retention could not look", "reason=%s",
+              err_code(rc));
+    while (list.first) {
+        struct submission *submission = &list.first->submission;
+
+        list.first = list.first->next;
+        atomic_fetch_add(&sequencer->queue, 1);
+        commit_group(sequencer, &submission, 1);
+    }
+    uv_timer_start(timer, retention_step,
+                   !rc && (sequencer->trim_next ||
+                           trimmed != sequencer->metrics.trimmed)
+                       ? RETENTION_STEP_MS
+                       : config->retention_interval_ms,
+                   0);
+}
+
+/* --- the thread --------------------------------------------------------- */
+
+static void take_config(struct sequencer *sequencer)
+{
+    struct config *config = atomic_exchange(&sequencer->new_config, NULL);
+
+    if (!config)
+        return;
+    config_unref(sequencer->config);
+    sequencer->config = config;
+    uv_timer_start(&sequencer->retention, retention_step,
+                   config->retention_interval_ms, 0);
+}
+
+static void close_handle(uv_handle_t *handle, void *arg)
+{
+    (void)arg;
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
+static void receive(struct mailbox *box, struct letter *oldest)
+{
+    struct sequencer *sequencer = container_of(box, struct sequencer, box);
+    struct submission *members[GROUP_MAX];
+    size_t count = 0;
+    bool stop = false;
+
+    for (; oldest; oldest = oldest->next) {
+        if (oldest == &sequencer->reload) {
+            take_config(sequencer);
+            continue;
+        }
+        if (oldest == &sequencer->stop) {
+            stop = true;
+            continue;
+        }
+        if (count == GROUP_MAX) {
+            commit_group(sequencer, members, count);
+            count = 0;
+        }
+        members[count++] = container_of(oldest, struct submission, letter);
+    }
+    if (count)
+        commit_group(sequencer, members, count);
+    if (stop)
+        uv_walk(&sequencer->loop, close_handle, NULL);
+}
+
+static void life_sign(uv_timer_t *timer)
+{
+    struct sequencer *sequencer = timer->data;
+
+    atomic_store_explicit(&sequencer->metrics.heartbeat_ms, clock_mono_ms(),
+                          memory_order_relaxed);
+}
+
+static void sync_store(uv_timer_t *timer)
+{
+    struct sequencer *sequencer = timer->data;
+    enum err rc;
+
+    if (!sequencer->unsynced)
+        return;
+    rc = store_sync(sequencer->options.store);
+    if (rc)
+        trace(TRACE_ERROR, "sync failed", "reason=%s", err_code(rc));
+    sequencer->unsynced = rc != ERR_NONE;
+}
+
+static void run(void *arg)
+{
+    struct sequencer *sequencer = arg;
+
+    uv_run(&sequencer->loop, UV_RUN_DEFAULT);
+    if (sequencer->config->durability == DURABILITY_RELAXED)
+        sync_store(&sequencer->syncer);
+}
+
+static enum err start_timers(struct sequencer *sequencer)
+{
+    uv_timer_t *timers[] = {&sequencer->life, &sequencer->retention,
+                            &sequencer->syncer};
+    const struct config *config = sequencer->config;
+
+    for (size_t i = 0; i < sizeof timers / sizeof *timers; i++) {
+        if (uv_timer_init(&sequencer->loop, timers[i]))
+            return ERR_UNAVAILABLE;
+        timers[i]->data = sequencer;
+    }
+    uv_timer_start(&sequencer->life, life_sign, 0, LIFE_SIGN_MS);
+    uv_timer_start(&sequencer->retention, retention_step,
+                   config->retention_interval_ms, 0);
+    if (config->durability == DURABILITY_RELAXED)
+        uv_timer_start(&sequencer->syncer, sync_store,
+                       config->sync_interval_ms, config->sync_interval_ms);
+    return ERR_NONE;
+}
+
+static void drain_loop(struct sequencer *sequencer)
+{
+    uv_walk(&sequencer->loop, close_handle, NULL);
+    uv_run(&sequencer->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&sequencer->loop);
+}
+
+static void sequencer_free(struct sequencer *sequencer)
+{
+    reader_destroy(sequencer->reader);
+    config_unref(atomic_exchange(&sequencer->new_config, NULL));
+    config_unref(sequencer->config);
+    mem_free(sequencer);
+}
+
+enum err sequencer_start(struct sequencer **out,
+                         const struct sequencer_options *options,
+                         struct failure *why)
+{
+    struct sequencer *sequencer = mem_zalloc(sizeof *sequencer);
+    enum err rc;
+
+    if (!sequencer)
+        return fail_plain(why, ERR_NOMEM);
+    sequencer->options = *options;
+    sequencer->config = config_ref(options->config);
+    sequencer->max_queue = options->max_queue ? options->max_queue : QUEUE_MAX;
+    rc = reader_create(&sequencer->reader, options->store);
+    if (rc)
+        goto free_sequencer;
+    if (uv_loop_init(&sequencer->loop)) {
+        rc = ERR_UNAVAILABLE;
+        goto free_sequencer;
+    }
+    rc = mailbox_init(&sequencer->box, &sequencer->loop, receive);
+    if (!rc)
+        rc = start_timers(sequencer);
+    if (!rc && uv_thread_create(&sequencer->thread, run, sequencer))
+        rc = ERR_UNAVAILABLE;
+    if (rc)
+        goto close_loop;
+    *out = sequencer;
+    return ERR_NONE;
+
+close_loop:
+    drain_loop(sequencer);
+free_sequencer:
+    sequencer_free(sequencer);
+    return fail_plain(why, rc);
+}
+
+enum err sequencer_submit(struct sequencer *sequencer,
+                          struct submission *submission, struct failure *why)
+{
+    if (atomic_load_explicit(&sequencer->stopping, memory_order_relaxed))
+        return fail(why, ERR_UNAVAILABLE, "the server is stopping");
+    if (atomic_fetch_add(&sequencer->queue, 1) >= sequencer->max_queue) {
+        atomic_fetch_sub(&sequencer->queue, 1);
+        fail(why, ERR_OVERLOADED, "too many messages are waiting to be stored");
+        why->retry_after_ms = 500 + (uint32_t)random_below(1000);
+        return ERR_OVERLOADED;
+    }
+    submission->failure.err = ERR_NONE;
+    mailbox_post(&sequencer->box, &submission->letter);
+    return ERR_NONE;
+}
+
+void sequencer_stop(struct sequencer *sequencer)
+{
+    if (!sequencer)
+        return;
+    atomic_store(&sequencer->stopping, true);
+    mailbox_post(&sequencer->box, &sequencer->stop);
+    uv_thread_join(&sequencer->thread);
+    uv_loop_close(&sequencer->loop);
+    sequencer_free(sequencer);
+}
+
+struct metrics *sequencer_metrics(struct sequencer *sequencer)
+{
+    return &sequencer->metrics;
+}
+
+size_t sequencer_queue(const struct sequencer *sequencer)
+{
+    return atomic_load_explicit(&sequencer->queue, memory_order_relaxed);
+}
+
+void sequencer_reload(struct sequencer *sequencer, struct config *config)
+{
+    struct config *unseen =
+        atomic_exchange(&sequencer->new_config, config_ref(config));
+
+    /* A config still waiting means that its letter is on the way, too. */
+    if (unseen)
+        config_unref(unseen);
+    else
+        mailbox_post(&sequencer->box, &sequencer->reload);
+}

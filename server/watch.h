@@ -1,0 +1,97 @@
+/* What the hub knows in memory: sessions, the conversations they listen to, and
+ * the links between them. Only hub.c, session.c, carrier.c and receipt.c look
+ * inside.
+ *
+ * watch_note: a session is loaded from a snapshot that may be newer than the
+ * hub's head. Memberships that the snapshot closed after the head are therefore
+ * kept open until their LEAVE is announced, joins that are known already are
+ * skipped when announced, and an entry before a stint's first seq is not
+ * delivered to it.
+ *
+ * Threads  the worker's loop. Errors: NULL or ERR_NOMEM when memory is short.
+ */
+#ifndef RUNG_WATCH_H
+#define RUNG_WATCH_H
+
+#include "server/hub.h"
+#include "server/worker.h"
+#include "store/reader.h"
+
+#define DELIVERED_UNKNOWN UINT64_MAX
+
+struct known_session; /* session.c: entries of the hub's tables */
+struct known_watch;
+
+/* A conversation that somebody on this worker listens to. */
+struct conversation_watch {
+    struct hub *hub;
+    conv_no no;
+    enum conv_type type;
+    lsn latest;        /* nothing newer is in it; may be ahead of the head */
+    uint64_t heard_seq; /* the newest seq announced to this worker; 0: none */
+    struct list interests; /* of sessions in it */
+    struct list carriers;  /* that follow it alone */
+    struct burst *burst;   /* open during an announcement; else NULL */
+    struct list open_link; /* hub's list of watches with an open burst */
+};
+
+/* One stint of a session. */
+struct interest {
+    struct session *session;
+    struct stint stint;
+    lsn end; /* closed: the lsn it ended at; 0: open */
+    struct conversation_watch *watch; /* open stints; else NULL */
+    struct list link;                 /* watch->interests */
+    uint64_t delivered; /* the user's delivered mark; DELIVERED_UNKNOWN */
+    lsn recorded;       /* up to where `delivered` has been looked at */
+};
+
+/* A burst that waits for a carrier during an announcement. */
+struct touch {
+    struct burst *burst; /* a reference */
+    struct touch *next;
+};
+
+struct hub {
+    struct worker *worker;
+    const char *epoch;
+    lsn head;
+    size_t carriers;
+    struct known_session *sessions;   /* uthash */
+    struct known_watch *watches;      /* uthash */
+    struct list idle;                 /* sessions without references */
+    size_t idle_count;
+    struct list all;     /* every open carrier */
+    struct list due;     /* carriers with touches */
+    struct list open;    /* watches with an open burst */
+    struct list leaving; /* carriers that lost their conversation */
+};
+
+/* The watch of `no`, or NULL. */
+struct conversation_watch *watch_find(struct hub *hub, conv_no no);
+/* The watch of `conversation`, made when missing. Give it a listener at once, or
+ * call watch_release(). */
+struct conversation_watch *watch_get(struct hub *hub,
+                                     const struct conversation *conversation);
+/* Free it if nobody listens any more. */
+void watch_release(struct conversation_watch *watch);
+
+/* The session if it is in memory, or NULL. No reference. */
+struct session *session_find(struct hub *hub, struct span app, uint64_t inbox,
+                             struct span user);
+/* What is in memory about it is no longer right: the next session_get() loads
+ * anew; who holds a reference keeps this one until they let go. */
+void session_disown(struct session *session);
+/* Add an open stint (no-op when that stint is known). */
+MUST_CHECK enum err interest_open(struct session *session,
+                                  const struct stint *stint,
+                                  const struct conversation *conversation);
+/* The open stint of `conv` ended with the entry at `end`, seq `to_seq`. */
+void interest_close(struct session *session, conv_no conv, uint64_t to_seq,
+                    lsn end);
+/* The open interest in `conv`, or NULL. */
+struct interest *interest_find(const struct session *session, conv_no conv);
+void sessions_free(struct hub *hub); /* all of them; at the end */
+void session_record(struct wheel_node *node); /* receipt.c: the timer fired */
+
+#endif
