@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define STINTS_MAX 64 /* the newest, of one user in one conversation */
 #define LIVE_MAX_BYTES (256u << 10) /* more than that is read from the log */
 
 enum err hub_create(struct hub **out, struct worker *worker)
@@ -253,24 +254,32 @@ static void deliver_to_own(struct hub *hub, const struct entry *entry)
 
 /* --- membership --------------------------------------------------------- */
 
-static void let_in(struct hub *hub, const struct conversation *conversation,
-                   struct span user, uint64_t seq)
+/* The stint that began with `entry`, as it was then. */
+static bool find_stint(struct hub *hub, const struct entry *entry,
+                       struct span user, struct stint *out)
 {
-    struct session *session = session_find(hub, conversation->app,
-                                           conversation->inbox, user);
-    struct stint stint = {
-        .conv = conversation->no,
-        .inbox = conversation->inbox,
-        .join_seq = seq,
-        .from_seq = conversation->history_all ? 1 : seq,
-    };
+    struct stint stints[STINTS_MAX];
+    size_t count = 0;
 
-    if (!session || !interest_open(session, &stint, conversation))
-        return;
-    /* Without memory it cannot listen: its streams end, to come back with
-     * their cursors to a session loaded anew. */
-    trace(TRACE_ERROR, "session dropped", "reason=nomem");
-    session_disown(session);
+    if (reader_stints_in(hub->worker->reader, entry->app, user, entry->conv,
+                         stints, STINTS_MAX, &count))
+        return false;
+    while (count-- > 0) {
+        if (stints[count].join_seq != entry->seq)
+            continue;
+        *out = stints[count];
+        out->to_seq = 0; /* it may have ended since: that will be announced */
+        out->leave_lsn = 0;
+        return true;
+    }
+    return false;
+}
+
+/* What is in memory about a session is no longer right, for lack of memory or
+ * worse: its streams end, to come back with their cursors to one loaded anew. */
+static void drop_session(struct hub *hub, struct session *session)
+{
+    trace(TRACE_ERROR, "session dropped", "reason=unavailable");
     list_each(node, &session->carriers)
     {
         struct carrier *carrier = container_of(node, struct carrier, link);
@@ -278,36 +287,49 @@ static void let_in(struct hub *hub, const struct conversation *conversation,
         if (list_empty(&carrier->leaving))
             list_append(&hub->leaving, &carrier->leaving);
     }
+    session_disown(session);
+}
+
+/* `conversation` is NULL when it could not be looked up. */
+static void let_in(struct hub *hub, const struct conversation *conversation,
+                   uint64_t inbox, struct span user,
+                   const struct entry *entry)
+{
+    struct session *session = session_find(hub, entry->app, inbox, user);
+    struct stint stint;
+
+    if (session &&
+        (!conversation || !find_stint(hub, entry, user, &stint) ||
+         interest_open(session, &stint, conversation)))
+        drop_session(hub, session);
 }
 
 /* Sessions on this worker whose users an entry lets in begin to listen. */
-static void admit(struct hub *hub, const struct committed *committed)
+static void admit(struct hub *hub, const struct entry *entry)
 {
-    const struct entry *entry = &committed->entry;
     struct reader *reader = hub->worker->reader;
-    struct conversation conversation;
+    struct conversation found, *conversation = NULL;
     struct conv_name name;
     struct span user = {0};
+    bool begun;
 
-    if (!hub->sessions || reader_begin(reader))
+    if (!hub->sessions || name_parse(&name, entry->conversation) ||
+        name.type == CONV_CHANNEL)
         return;
-    if (reader_conversation_no(reader, entry->app, entry->conv,
-                               &conversation) ||
-        conversation.type == CONV_CHANNEL)
-        goto end;
-    if (conversation.type == CONV_P2P) {
-        if (!name_parse(&name, entry->conversation)) {
-            let_in(hub, &conversation, name.a, entry->seq);
-            let_in(hub, &conversation, name.b, entry->seq);
-        }
-        goto end;
+    begun = !reader_begin(reader);
+    if (begun &&
+        !reader_conversation_no(reader, entry->app, entry->conv, &found))
+        conversation = &found;
+    if (name.type == CONV_P2P) {
+        let_in(hub, conversation, name.inbox, name.a, entry);
+        let_in(hub, conversation, name.inbox, name.b, entry);
     }
     while (entry_user(entry, &user))
-        let_in(hub, &conversation, user, entry->seq);
+        let_in(hub, conversation, name.inbox, user, entry);
     if (entry->kind == ENTRY_CREATE)
-        let_in(hub, &conversation, entry->from, entry->seq);
-end:
-    reader_end(reader);
+        let_in(hub, conversation, name.inbox, entry->from, entry);
+    if (begun)
+        reader_end(reader);
 }
 
 static void see_out(struct hub *hub, const struct entry *entry)
@@ -349,7 +371,7 @@ static void announce_entry(struct hub *hub, const struct committed *committed)
 
     if (lets_in(committed)) {
         close_burst(watch);
-        admit(hub, committed);
+        admit(hub, entry);
         watch = watch_find(hub, entry->conv);
     }
     if (entry->audience == TO_OWN_DEVICES) {

@@ -169,6 +169,7 @@ void interest_close(struct session *session, conv_no conv, uint64_t to_seq,
     list_remove(&interest->link);
     interest->watch = NULL;
     interest->stint.to_seq = to_seq;
+    interest->stint.leave_lsn = end;
     interest->end = end;
     watch_release(watch);
 }
@@ -197,17 +198,12 @@ static enum err load_stint(struct loading *loading, const struct stint *stint)
         return ERR_NOMEM;
     if (!stint->to_seq)
         return listen_to(interest, &conversation);
-    rc = reader_lsn_of(loading->reader, stint->conv, stint->to_seq,
-                       &interest->end);
-    if (rc == ERR_NOT_FOUND) {
-        interest->end = conversation.trimmed_lsn;
-        rc = ERR_NONE;
-    }
-    if (!rc && interest->end > session->hub->head)
+    interest->end = stint->leave_lsn;
+    if (interest->end > session->hub->head)
         return listen_to(interest, &conversation); /* watch_note */
     if (interest->end > session->latest)
         session->latest = interest->end;
-    return rc;
+    return ERR_NONE;
 }
 
 static bool visit_stint(const struct stint *stint, void *arg)
