@@ -1,0 +1,351 @@
+/* The four ways of moving a cursor, as a client sees them. */
+#include "server/cli/follow.h"
+
+#include "server/cli/interrupt.h"
+#include "server/cli/sse_reader.h"
+#include "server/cli/ws_client.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SILENCE_FIRST_MS 60000
+#define SILENCE_SLACK_MS 5000
+#define POLL_TIMEOUT_MS 15000
+#define POLL_PAUSE_MAX_MS 60000
+
+/* --- events --------------------------------------------------------------- */
+
+static const char *kind_of(const json_t *event)
+{
+    const char *kind = json_string_value(json_object_get(event, "event"));
+
+    return kind ? kind : "";
+}
+
+static uint64_t number(const json_t *object, const char *key)
+{
+    json_int_t value = json_integer_value(json_object_get(object, key));
+
+    return value > 0 ? (uint64_t)value : 0;
+}
+
+/* What the event says about the stream itself. */
+static void note(struct follower *f, const json_t *event)
+{
+    const char *kind = kind_of(event);
+    uint64_t beat_ms = number(event, "heartbeat_ms");
+
+    f->heard = true;
+    if (strcmp(kind, "hello") == 0 && beat_ms)
+        f->silence_ms = 2 * beat_ms + SILENCE_SLACK_MS;
+    if (strcmp(kind, "bye") == 0) {
+        f->bye = true;
+        f->bye_ms = (uint32_t)(number(event, "retry_after_ms") & INT32_MAX);
+    }
+}
+
+/* False: stop. */
+static bool take(struct follower *f, const json_t *event, struct span text)
+{
+    if (!*kind_of(event)) /* a method's answer */
+        return true;
+    note(f, event);
+    if (position_take(&f->position, event) && !f->event(f, event, text))
+        f->stopped = true;
+    return !f->stopped;
+}
+
+/* One object as text; what is not JSON is passed over. */
+static bool take_text(struct follower *f, struct span text)
+{
+    json_t *event = json_loadb(text.data, text.size, 0, NULL);
+    bool go_on = !event || take(f, event, text);
+
+    json_decref(event);
+    return go_on;
+}
+
+static bool flush(struct follower *f)
+{
+    if (!f->flush(f))
+        f->stopped = true;
+    return !f->stopped;
+}
+
+/* Why the stream is over, once it is. */
+static enum err over(struct follower *f, enum err err, struct failure *why)
+{
+    if (f->stopped)
+        return fail(why, ERR_END, "stopped");
+    if (f->bye && (!err || err == ERR_UNAVAILABLE)) {
+        fail(why, ERR_UNAVAILABLE, "the server said bye");
+        why->retry_after_ms = f->bye_ms;
+        return ERR_UNAVAILABLE;
+    }
+    return err ? err : fail(why, ERR_UNAVAILABLE, "the stream ended");
+}
+
+/* --- URLs ----------------------------------------------------------------- */
+
+static void add_query(struct buf *out, const char *name, const char *value)
+{
+    if (!value)
+        return;
+    buf_append_text(out, "&");
+    buf_append_text(out, name);
+    buf_append_text(out, "=");
+    query_escape(out, value);
+}
+
+/* http://…/v1/<transport>?…; false when it is too long. */
+static bool make_url(const struct follower *f, const char *transport,
+                     bool waits, char out[REMOTE_URL_MAX_BYTES * 2])
+{
+    struct buf url;
+
+    buf_init(&url, REMOTE_URL_MAX_BYTES * 2);
+    buf_printf(&url, "%s/v1/%s?", f->remote->url, transport);
+    position_query(&url, &f->position);
+    add_query(&url, "device", f->device);
+    add_query(&url, "limit", f->limit);
+    if (waits)
+        buf_printf(&url, "&wait=%" PRIu64, f->wait_s);
+    buf_append(&url, "", 1);
+
+    bool fits = !buf_status(&url);
+
+    if (fits)
+        memcpy(out, url.data, url.size);
+    buf_fini(&url);
+    return fits;
+}
+
+static enum err too_long(struct failure *why)
+{
+    return fail(why, ERR_BAD_REQUEST,
+                "--url, --conversation and --device are too long together");
+}
+
+/* --- ws ------------------------------------------------------------------- */
+
+/* One or more objects, one a line. */
+static bool ws_message(void *arg, const char *text, size_t size)
+{
+    struct follower *f = arg;
+
+    while (size) {
+        const char *end = memchr(text, '\n', size);
+        size_t line = end ? (size_t)(end - text) : size;
+
+        if (line && !take_text(f, (struct span){text, line}))
+            break;
+        text += line + (end ? 1 : 0);
+        size -= line + (end ? 1 : 0);
+    }
+    return flush(f);
+}
+
+static enum err follow_ws(struct follower *f, struct failure *why)
+{
+    char url[REMOTE_URL_MAX_BYTES * 2];
+    struct ws_client_options options = {.url = url,
+                                        .token = f->remote->token,
+                                        .silence_ms = &f->silence_ms,
+                                        .message = ws_message,
+                                        .arg = f};
+
+    if (!make_url(f, "ws", false, url))
+        return too_long(why);
+    return over(f, ws_client_run(&options, why), why);
+}
+
+/* --- sse ------------------------------------------------------------------ */
+
+struct sse {
+    struct follower *follower;
+    struct sse_reader reader;
+};
+
+static bool sse_event(void *arg, const char *id, const char *data, size_t size)
+{
+    struct sse *sse = arg;
+
+    if (data)
+        return take_text(sse->follower, (struct span){data, size});
+    /* A heartbeat: a comment with an id. */
+    if (!sse->follower->position.conversation)
+        position_level(&sse->follower->position, id);
+    return true;
+}
+
+static bool sse_data(void *arg, const char *bytes, size_t size)
+{
+    struct sse *sse = arg;
+    bool go_on = sse_reader_push(&sse->reader, bytes, size);
+
+    return flush(sse->follower) && go_on;
+}
+
+static enum err follow_sse(struct follower *f, struct failure *why)
+{
+    char url[REMOTE_URL_MAX_BYTES * 2];
+    struct sse sse = {.follower = f};
+    struct http_request request = {.url = url,
+                                   .token = f->remote->token,
+                                   .data = sse_data,
+                                   .arg = &sse,
+                                   .silence_ms = &f->silence_ms};
+    struct http_answer answer;
+
+    if (!make_url(f, "sse", false, url))
+        return too_long(why);
+    sse_reader_init(&sse.reader, sse_event, &sse);
+
+    enum err err = http_client_do(f->remote->http, &request, &answer, why);
+
+    if (answer.status && answer.status != 200 && err != ERR_END)
+        err = remote_refusal(&answer, why);
+    buf_fini(&answer.body);
+    sse_reader_fini(&sse.reader);
+    return over(f, err, why);
+}
+
+/* --- polls ---------------------------------------------------------------- */
+
+static void take_answer(struct follower *f, const json_t *body)
+{
+    const json_t *events = json_object_get(body, "events");
+    const char *cursor = json_string_value(json_object_get(body, "cursor"));
+    json_t *after = json_object_get(body, "after");
+
+    f->heard = true;
+    for (size_t i = 0; i < json_array_size(events) && !f->stopped; i++) {
+        const json_t *event = json_array_get(events, i);
+        char *text = json_dumps(event, JSON_COMPACT);
+
+        (void)take(f, event, span_of(text ? text : ""));
+        free(text); /* jansson's */
+    }
+    if (f->stopped)
+        return;
+    if (!f->position.conversation) {
+        position_level(&f->position, cursor);
+    } else if (json_is_integer(after) &&
+               (!f->position.has_after ||
+                number(body, "after") > f->position.after)) {
+        f->position.after = number(body, "after");
+        f->position.has_after = true;
+    }
+}
+
+/* Ask once; *more: ask again at once. */
+static enum err ask(struct follower *f, const char *transport, bool waits,
+                    bool *more, uint64_t *pause_ms, struct failure *why)
+{
+    char url[REMOTE_URL_MAX_BYTES * 2];
+    struct http_request request = {
+        .url = url,
+        .token = f->remote->token,
+        .timeout_ms = POLL_TIMEOUT_MS + (waits ? f->wait_s * 1000 : 0)};
+    struct http_answer answer;
+    json_t *body = NULL;
+
+    if (!make_url(f, transport, waits, url))
+        return too_long(why);
+
+    enum err err = http_client_do(f->remote->http, &request, &answer, why);
+
+    if (!err && answer.status != 200)
+        err = remote_refusal(&answer, why);
+    if (!err) {
+        body = json_loadb(answer.body.data ? answer.body.data : "",
+                          answer.body.size, 0, NULL);
+        if (!json_is_object(body))
+            err = fail(why, ERR_UNAVAILABLE, "the answer is not JSON");
+    }
+    if (!err) {
+        take_answer(f, body);
+        (void)flush(f);
+        *more = json_is_true(json_object_get(body, "more"));
+        *pause_ms = answer.retry_after_ms;
+    }
+    json_decref(body);
+    buf_fini(&answer.body);
+    return f->stopped || f->bye ? over(f, err, why) : err;
+}
+
+static enum err follow_longpoll(struct follower *f, struct failure *why)
+{
+    bool more;
+    uint64_t pause_ms = 0;
+    enum err err = ERR_NONE;
+
+    while (!err) {
+        err = ask(f, "longpoll", true, &more, &pause_ms, why);
+        if (!err && interrupt_wanted())
+            err = fail(why, ERR_END, "stopped");
+    }
+    return err;
+}
+
+static enum err follow_poll(struct follower *f, struct failure *why)
+{
+    for (;;) {
+        bool more = false;
+        uint64_t pause_ms = 0;
+        enum err err = ask(f, "poll", false, &more, &pause_ms, why);
+
+        if (err)
+            return err;
+        if (pause_ms < f->interval_ms)
+            pause_ms = f->interval_ms;
+        if (pause_ms > POLL_PAUSE_MAX_MS)
+            pause_ms = POLL_PAUSE_MAX_MS;
+        if (!interrupt_sleep(more ? 0 : pause_ms))
+            return fail(why, ERR_END, "stopped");
+    }
+}
+
+/* --- the ways ------------------------------------------------------------- */
+
+static const struct way {
+    const char *name;
+    enum err (*follow)(struct follower *f, struct failure *why);
+} ways[] = {
+    {"ws", follow_ws},
+    {"sse", follow_sse},
+    {"longpoll", follow_longpoll},
+    {"poll", follow_poll},
+};
+
+static const struct way *find(const char *name)
+{
+    for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)
+        if (strcmp(ways[i].name, name) == 0)
+            return &ways[i];
+    return NULL;
+}
+
+const char *follow_transports(void)
+{
+    return "ws, sse, longpoll or poll";
+}
+
+bool follow_knows(const char *transport)
+{
+    return find(transport) != NULL;
+}
+
+enum err follow_over(struct follower *f, const char *transport,
+                     struct failure *why)
+{
+    f->silence_ms = SILENCE_FIRST_MS;
+    f->bye = f->heard = f->stopped = false;
+    f->bye_ms = 0;
+    memset(why, 0, sizeof(*why));
+
+    enum err err = remote_login(f->remote, why);
+
+    return err ? err : find(transport)->follow(f, why);
+}

@@ -1,0 +1,398 @@
+/* rung tail: follow the log over any transport, and remember where it stopped.
+ *
+ * tail_note: the cursor file is written after what it covers was printed and
+ * flushed. Killed in between, the last events are printed again after a
+ * restart; none is ever lost. */
+#include "server/base/list.h"
+#include "server/cli/cli.h"
+#include "server/cli/follow.h"
+#include "server/cli/interrupt.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define WAIT_DEFAULT_S 25
+#define WAIT_MAX_S 60
+#define INTERVAL_DEFAULT_MS 1000
+#define INTERVAL_MAX_MS 86400000
+#define NUMBER_LIMIT ((UINT64_C(1) << 53) - 1)
+
+static const char usage[] =
+    "usage: rung tail [OPTION]...\n\n"
+    "Prints what a user receives, one event a line, and goes on when the\n"
+    "connection or the server does not.\n\n"
+    "  --url URL             the server (RUNG_URL; default "
+    "http://localhost:8080)\n"
+    "  --token TOKEN         who follows (RUNG_TOKEN)\n"
+    "  --token-file FILE     the same, from a file's first line\n"
+    "  --user NAME           the same, by the demo's login\n"
+    "  --transport T         ws, sse, longpoll or poll (default ws)\n"
+    "  --cursor-file FILE    go on from the place in FILE, and keep it there\n"
+    "  --cursor C            where to begin when there is no file yet; 0: at "
+    "the\n"
+    "                        first kept entry (default: from now on)\n"
+    "  --conversation C      follow one conversation, by seq\n"
+    "  --after N             with --conversation: begin after seq N\n"
+    "  --device D            which of the user's devices this is\n"
+    "  --count N             end after N events\n"
+    "  --limit N             events in one batch\n"
+    "  --format json|text    (default json)\n"
+    "  --all                 print hello, heartbeat, bye and ephemeral events, "
+    "too\n"
+    "  --wait S              how long a long poll waits (default 25)\n"
+    "  --interval-ms N       between two short polls (default 1000)\n"
+    "  -h, --help            print this\n\n"
+    "examples:\n"
+    "  rung tail --user bob --format text\n"
+    "  rung tail --token-file t --cursor-file bob.cursor --cursor 0 "
+    "--transport sse\n"
+    "  rung tail --user bob --conversation 0:2:team --after 0 --count 10\n";
+
+struct tail {
+    struct follower follower;
+    struct remote_options remote;
+    const char *transport, *cursor, *cursor_file, *format;
+    uint64_t count, printed;
+    bool all, text;
+    struct position saved;
+    int status;
+};
+
+/* --- options -------------------------------------------------------------- */
+
+enum { OPT_ALL = 256, OPT_AFTER, OPT_COUNT, OPT_WAIT, OPT_INTERVAL };
+
+static const struct option options[] = {
+    {"url", required_argument, NULL, 'U'},
+    {"token", required_argument, NULL, 't'},
+    {"token-file", required_argument, NULL, 'f'},
+    {"user", required_argument, NULL, 'u'},
+    {"transport", required_argument, NULL, 'T'},
+    {"cursor-file", required_argument, NULL, 'F'},
+    {"cursor", required_argument, NULL, 'C'},
+    {"conversation", required_argument, NULL, 'c'},
+    {"after", required_argument, NULL, OPT_AFTER},
+    {"device", required_argument, NULL, 'd'},
+    {"count", required_argument, NULL, OPT_COUNT},
+    {"limit", required_argument, NULL, 'l'},
+    {"format", required_argument, NULL, 'o'},
+    {"all", no_argument, NULL, OPT_ALL},
+    {"wait", required_argument, NULL, OPT_WAIT},
+    {"interval-ms", required_argument, NULL, OPT_INTERVAL},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+static const char **text_option(struct tail *t, int c)
+{
+    switch (c) {
+    case 'U':
+        return &t->remote.url;
+    case 't':
+        return &t->remote.token;
+    case 'f':
+        return &t->remote.token_file;
+    case 'u':
+        return &t->remote.user;
+    case 'T':
+        return &t->transport;
+    case 'F':
+        return &t->cursor_file;
+    case 'C':
+        return &t->cursor;
+    case 'c':
+        return &t->follower.position.conversation;
+    case 'd':
+        return &t->follower.device;
+    case 'l':
+        return &t->follower.limit;
+    case 'o':
+        return &t->format;
+    default:
+        return NULL;
+    }
+}
+
+struct number_option {
+    const char *name;
+    uint64_t min, max, *value;
+};
+
+static struct number_option number_option(struct tail *t, int c)
+{
+    struct follower *f = &t->follower;
+
+    switch (c) {
+    case OPT_AFTER:
+        f->position.has_after = true;
+        return (struct number_option){"after", 0, NUMBER_LIMIT,
+                                      &f->position.after};
+    case OPT_COUNT:
+        return (struct number_option){"count", 1, NUMBER_LIMIT, &t->count};
+    case OPT_WAIT:
+        return (struct number_option){"wait", 0, WAIT_MAX_S, &f->wait_s};
+    case OPT_INTERVAL:
+        return (struct number_option){"interval-ms", 1, INTERVAL_MAX_MS,
+                                      &f->interval_ms};
+    default:
+        return (struct number_option){0};
+    }
+}
+
+static int check_options(struct tail *t, int argc, char **argv)
+{
+    struct position *position = &t->follower.position;
+
+    if (optind < argc)
+        return cli_misuse("tail", "'%s' is not expected here", argv[optind]);
+    if (!follow_knows(t->transport))
+        return cli_misuse("tail", "--transport: '%s' is not %s", t->transport,
+                          follow_transports());
+    if (strcmp(t->format, "json") != 0 && strcmp(t->format, "text") != 0)
+        return cli_misuse("tail", "--format: '%s' is not json or text",
+                          t->format);
+    t->text = strcmp(t->format, "text") == 0;
+    if (position->has_after && !position->conversation)
+        return cli_misuse("tail", "--after: goes with --conversation");
+    if (t->cursor && position->conversation)
+        return cli_misuse("tail", "--cursor: with --conversation, the place is "
+                                  "given by --after");
+    if (t->cursor && !position_set(position, t->cursor))
+        return cli_misuse("tail",
+                          "--cursor: '%s' is not a cursor, such as "
+                          "5f3a1c22-1042, or 0",
+                          t->cursor);
+    return CLI_OK;
+}
+
+static int read_option(struct tail *t, int c, char **argv)
+{
+    const char **text = text_option(t, c);
+    struct number_option number = number_option(t, c);
+
+    if (text) {
+        *text = optarg;
+        return CLI_OK;
+    }
+    if (c == OPT_ALL) {
+        t->all = true;
+        return CLI_OK;
+    }
+    if (!number.name)
+        return cli_bad_option("tail", c, argv, options);
+    if (!remote_number(optarg, number.min, number.max, number.value))
+        return cli_misuse("tail",
+                          "--%s: '%s' is not a whole number from %" PRIu64
+                          " to %" PRIu64,
+                          number.name, optarg, number.min, number.max);
+    return CLI_OK;
+}
+
+/* CLI_OK, an exit status, or -1: help was printed. */
+static int read_options(struct tail *t, int argc, char **argv)
+{
+    int c, status = CLI_OK;
+
+    *t = (struct tail){.transport = "ws", .format = "json"};
+    t->follower.wait_s = WAIT_DEFAULT_S;
+    t->follower.interval_ms = INTERVAL_DEFAULT_MS;
+    optind = 0;
+    while (!status &&
+           (c = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
+        if (c == 'h') {
+            (void)fputs(usage, stdout);
+            return -1;
+        }
+        status = read_option(t, c, argv);
+    }
+    return status ? status : check_options(t, argc, argv);
+}
+
+/* --- printing ------------------------------------------------------------- */
+
+static const char *string(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+
+    return text ? text : "";
+}
+
+/* What is told apart from the log: shown with --all only. */
+static bool aside(const json_t *event)
+{
+    const char *kind = string(event, "event");
+
+    if (strcmp(kind, "hello") == 0 || strcmp(kind, "heartbeat") == 0)
+        return true;
+    return !json_object_get(event, "cursor") && strcmp(kind, "reset") != 0 &&
+           strcmp(kind, "gap") != 0;
+}
+
+static void print_time(const json_t *event)
+{
+    json_int_t ts = json_integer_value(json_object_get(event, "ts"));
+    time_t seconds = (time_t)(ts / 1000);
+    struct tm utc;
+    char text[40];
+
+    if (!ts || !gmtime_r(&seconds, &utc))
+        return;
+    (void)strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &utc);
+    printf("%s ", text);
+}
+
+/* A terminal obeys control characters, so none of a body's gets there. */
+static void print_plain(const char *text)
+{
+    for (; *text; text++)
+        (void)putchar((unsigned char)*text < 0x20 || *text == 0x7f ? ' '
+                                                                   : *text);
+}
+
+static void print_message(const json_t *event)
+{
+    const json_t *body = json_object_get(event, "body");
+    const char *text = json_string_value(json_object_get(body, "text"));
+    char *dump = text ? NULL : json_dumps(body, JSON_COMPACT | JSON_ENCODE_ANY);
+
+    printf("%s: ", string(event, "from"));
+    print_plain(text ? text : dump ? dump : "");
+    free(dump); /* jansson's */
+}
+
+static void print_text(const json_t *event, struct span json)
+{
+    const char *kind = string(event, "event");
+
+    print_time(event);
+    if (*string(event, "conversation"))
+        printf("%s #%" JSON_INTEGER_FORMAT " ", string(event, "conversation"),
+               json_integer_value(json_object_get(event, "seq")));
+    if (strcmp(kind, "message") == 0)
+        print_message(event);
+    else if (strcmp(kind, "conversation") == 0)
+        printf("* %s by %s", string(event, "change"), string(event, "by"));
+    else if (strcmp(kind, "receipt") == 0)
+        printf("* %s by %s", string(event, "kind"), string(event, "user"));
+    else
+        printf("%.*s", (int)json.size, json.data);
+    (void)putchar('\n');
+}
+
+static bool print(struct follower *follower, const json_t *event,
+                  struct span json)
+{
+    struct tail *t = container_of(follower, struct tail, follower);
+
+    if (aside(event) && !t->all)
+        return true;
+    if (t->text) {
+        print_text(event, json);
+    } else {
+        (void)fwrite(json.data, 1, json.size, stdout);
+        (void)putchar('\n');
+    }
+    t->printed++;
+    return !t->count || t->printed < t->count;
+}
+
+static bool moved(const struct tail *t)
+{
+    const struct position *now = &t->follower.position, *saved = &t->saved;
+
+    return now->conversation ? now->has_after && (!saved->has_after ||
+                                                  now->after != saved->after)
+                             : strcmp(now->cursor, saved->cursor) != 0;
+}
+
+/* tail_note: print, flush, save. */
+static bool flush(struct follower *follower)
+{
+    struct tail *t = container_of(follower, struct tail, follower);
+    struct failure why;
+
+    if (fflush(stdout)) {
+        (void)fprintf(stderr, "rung tail: stdout: %s\n", strerror(errno));
+        t->status = CLI_FAILED;
+        return false;
+    }
+    if (!t->cursor_file || !moved(t))
+        return true;
+    if (position_save(&follower->position, t->cursor_file, &why)) {
+        t->status = cli_fail("tail", &why);
+        return false;
+    }
+    t->saved = follower->position;
+    return true;
+}
+
+/* --- coming back ---------------------------------------------------------- */
+
+/* Whether to go on after a connection is over. */
+static bool come_back(struct tail *t, struct failure *why, unsigned *attempt)
+{
+    struct follower *f = &t->follower;
+
+    if (f->heard)
+        *attempt = 0;
+    if ((why->err == ERR_TOKEN_EXPIRED || why->err == ERR_UNAUTHORIZED) &&
+        *attempt == 0 && remote_renew(f->remote)) {
+        (*attempt)++;
+        return true;
+    }
+    if (!remote_retryable(why->err)) {
+        if (why->err != ERR_END)
+            t->status = cli_fail("tail", why);
+        return false;
+    }
+
+    /* A bye gives each client a delay of its own. */
+    uint64_t delay =
+        f->bye ? f->bye_ms : remote_backoff_ms(*attempt, why->retry_after_ms);
+
+    (*attempt)++;
+    (void)fprintf(stderr, "rung tail: %s; again in %.1f s\n", why->message,
+                  (double)delay / 1000);
+    return interrupt_sleep(delay);
+}
+
+static int run(struct tail *t)
+{
+    struct failure why;
+    unsigned attempt = 0;
+
+    do {
+        if (!follow_over(&t->follower, t->transport, &why))
+            break;
+    } while (come_back(t, &why, &attempt));
+    return t->status;
+}
+
+int cli_tail(int argc, char **argv)
+{
+    struct tail t;
+    struct remote remote;
+    struct failure why;
+    int status = read_options(&t, argc, argv);
+
+    if (status)
+        return status < 0 ? CLI_OK : status;
+    if (t.cursor_file &&
+        position_load(&t.follower.position, t.cursor_file, &why))
+        return cli_fail("tail", &why);
+    interrupt_catch();
+    if (remote_open(&remote, &t.remote, &why))
+        return cli_fail("tail", &why);
+    t.saved = t.follower.position;
+    t.follower.remote = &remote;
+    t.follower.event = print;
+    t.follower.flush = flush;
+    status = run(&t);
+    remote_close(&remote);
+    return status;
+}

@@ -1,0 +1,209 @@
+/* Who is calling: tokens, tickets, and the demo's login by name. */
+#include "server/base/mem.h"
+#include "server/methods/params.h"
+#include "server/version.h"
+#include "server/worker.h"
+#include "transports/transport.h"
+
+#include <string.h>
+
+#define TOKEN_MAX_BYTES 8192
+#define DEMO_APP "demo"
+#define DEMO_TTL_S 86400
+#define DEMO_TTL_MAX_S UINT64_C(2592000) /* 30 days */
+
+/* The identity behind the parameter `token`. */
+static enum err verify(struct call *call, struct identity *who)
+{
+    struct span token;
+    enum err err = param_needed_text(call, "token", TOKEN_MAX_BYTES, &token);
+
+    if (err)
+        return err;
+    return auth_verify(call->worker->auth, token, who, &call->failure);
+}
+
+/* A device that no claim has fixed is the client's to choose. */
+static enum err choose_device(struct call *call, struct identity *who)
+{
+    struct span device;
+    enum err err = param_name(call, "device", &device);
+
+    if (err || !device.data || who->device[0])
+        return err;
+    memcpy(who->device, device.data, device.size);
+    who->device[device.size] = '\0';
+    return ERR_NONE;
+}
+
+static const char *device_of(const struct identity *who)
+{
+    return who->device[0] ? who->device : "default";
+}
+
+static json_t *describe(const struct identity *who)
+{
+    return json_pack("{s:s, s:s, s:I, s:s, s:I}", "app", who->app, "user",
+                     who->user, "inbox", (json_int_t)who->inbox, "device",
+                     device_of(who), "expires_ms", (json_int_t)who->expires_ms);
+}
+
+static enum err admit(struct call *call, const struct identity *who)
+{
+    call->authenticated = true;
+    call->identity = *who;
+    return call_result(call, describe(who));
+}
+
+/* {token, device?} → {app, user, inbox, device, expires_ms} */
+static enum err auth(struct call *call)
+{
+    struct identity who;
+    enum err err = verify(call, &who);
+
+    if (!err)
+        err = choose_device(call, &who);
+    return err ? err : admit(call, &who);
+}
+
+static bool same_person(const struct identity *a, const struct identity *b)
+{
+    return strcmp(a->app, b->app) == 0 && strcmp(a->user, b->user) == 0 &&
+           a->inbox == b->inbox;
+}
+
+/* {token} → as `auth`; the stream goes on where it is, under the new expiry. */
+static enum err auth_refresh(struct call *call)
+{
+    struct identity who;
+    enum err err = verify(call, &who);
+
+    if (err)
+        return err;
+    if (!same_person(&who, call->who))
+        return fail(&call->failure, ERR_FORBIDDEN,
+                    "'token' must be for the same app, user and inbox as the "
+                    "one it replaces");
+    memcpy(who.device, call->who->device, sizeof(who.device));
+    if (call->carrier)
+        carrier_renew(call->carrier, &who);
+    return admit(call, &who);
+}
+
+static json_t *transport_names(void)
+{
+    json_t *names = json_array();
+
+    for (size_t i = 0; transports[i]; i++)
+        if (json_array_append_new(names, json_string(transports[i]->name))) {
+            json_decref(names);
+            return NULL;
+        }
+    return names;
+}
+
+/* {} → who I am, where the log's end is, and what this server is. */
+static enum err session_info(struct call *call)
+{
+    struct store *store = worker_store(call->worker);
+    char cursor[CURSOR_MAX_BYTES];
+
+    cursor_write(cursor, store_epoch(store), store_head(store));
+
+    json_t *more =
+        json_pack("{s:s, s:s, s:{s:s, s:s}, s:o}", "cursor", cursor, "epoch",
+                  store_epoch(store), "server", "name", "rung", "version",
+                  RUNG_VERSION, "transports", transport_names());
+    json_t *info = describe(call->who);
+
+    if (json_object_update_new(info, more)) {
+        json_decref(info);
+        info = NULL;
+    }
+    return call_result(call, info);
+}
+
+/* {device?} → {ticket, expires_ms}: one use, for the URL of a stream. */
+static enum err ticket(struct call *call)
+{
+    struct identity who = *call->who;
+    char text[TICKET_MAX_BYTES];
+    uint64_t expires_ms = 0;
+    enum err err = choose_device(call, &who);
+
+    if (err)
+        return err;
+    err = ticket_issue(text, &who, &expires_ms);
+    if (err)
+        return fail_plain(&call->failure, err);
+    return call_result(call, json_pack("{s:s, s:I}", "ticket", text,
+                                       "expires_ms", (json_int_t)expires_ms));
+}
+
+/* --- the demo ------------------------------------------------------------- */
+
+static const char *demo_secret(const struct config *config)
+{
+    const struct app_config *app =
+        config->demo ? config_app(config, DEMO_APP) : NULL;
+
+    return app && app->hs256 ? app->hs256[0] : NULL;
+}
+
+/* What a token says of itself is what its bearer is told. */
+static enum err answer_login(struct call *call, const char *token)
+{
+    struct identity who;
+    enum err err =
+        auth_verify(call->worker->auth, span_of(token), &who, &call->failure);
+
+    if (err)
+        return err;
+    return call_result(call,
+                       json_pack("{s:s, s:s, s:s, s:I}", "token", token, "user",
+                                 who.user, "app", who.app, "expires_ms",
+                                 (json_int_t)who.expires_ms));
+}
+
+/* {user, ttl_s?} → {token, user, app, expires_ms} */
+static enum err demo_login(struct call *call)
+{
+    const char *secret = demo_secret(call->worker->config);
+    struct span user;
+    uint64_t ttl_s = DEMO_TTL_S;
+    char name[NAME_MAX_BYTES + 1], *token;
+
+    if (!secret)
+        return fail(&call->failure, ERR_NOT_FOUND,
+                    "demo.login is there only on a server started with --demo");
+
+    enum err err = param_name(call, "user", &user);
+
+    if (!err && !user.data)
+        return param_refuse(call, "user", "given as a string", NULL);
+    if (!err)
+        err = param_number(call, "ttl_s", 1, DEMO_TTL_MAX_S, &ttl_s);
+    if (err)
+        return err;
+    memcpy(name, user.data, user.size);
+    name[user.size] = '\0';
+
+    struct mint mint = {
+        .secret = secret, .app = DEMO_APP, .user = name, .ttl_s = ttl_s};
+
+    err = auth_mint(&token, &mint, &call->failure);
+    if (err)
+        return err;
+    err = answer_login(call, token);
+    mem_free(token);
+    return err;
+}
+
+const struct method identity_methods[] = {
+    {"auth", true, auth},
+    {"auth.refresh", false, auth_refresh},
+    {"session.info", false, session_info},
+    {"ticket", false, ticket},
+    {"demo.login", true, demo_login},
+    {0},
+};

@@ -1,0 +1,43 @@
+/* What the methods share: the rows of the table, and how a call ends.
+ *
+ * A method is one function. It reads its parameters (params.h), then either
+ * sets call->result, or hands an entry to the sequencer (submit.h) and leaves
+ * call->result NULL: the answer comes after the commit.
+ *
+ * Errors   a method returns what it put into call->failure.
+ * Threads  the worker's loop.
+ */
+#ifndef RUNG_METHODS_H
+#define RUNG_METHODS_H
+
+#include "server/method.h"
+
+#define NUMBER_MAX                                                             \
+    ((UINT64_C(1) << 53) - 1) /* what every JSON reader keeps                  \
+                               */
+
+struct method {
+    const char *name;
+    bool anonymous; /* runs without an identity */
+    enum err (*run)(struct call *call);
+};
+
+/* Each ends with a row without a name. */
+extern const struct method identity_methods[];
+extern const struct method message_methods[];
+extern const struct method conversation_methods[];
+
+/* Set the result (given; NULL means that memory was short). */
+MUST_CHECK enum err call_result(struct call *call, json_t *result);
+/* The call is over, as its result or failure say. Called once; `call` may be
+ * gone afterwards. */
+void call_end(struct call *call);
+
+/* Whose eyes a reader looks through. */
+struct viewer {
+    struct span app, user; /* borrowed */
+    uint64_t inbox;
+};
+struct viewer call_viewer(const struct call *call); /* borrows call->who */
+
+#endif
