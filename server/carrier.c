@@ -186,6 +186,8 @@ static enum err join_conversation(struct carrier *carrier,
     if (!carrier->watch)
         return fail_plain(why, ERR_NOMEM);
     carrier->conv = conversation.no;
+    carrier->past = conversation.type != CONV_CHANNEL &&
+                    !interest_find(session, conversation.no);
     if (carrier->seq > conversation.trimmed_seq && !carrier->cursor) {
         rc = reader_lsn_of(reader, carrier->conv, carrier->seq,
                            &carrier->cursor);
@@ -437,7 +439,7 @@ static enum err read_mixed(struct carrier *carrier, struct reading *reading,
     return rc;
 }
 
-static bool visible(const struct carrier *carrier, uint64_t seq)
+bool carrier_sees(const struct carrier *carrier, uint64_t seq)
 {
     const struct session *session = carrier->session;
 
@@ -462,7 +464,7 @@ static bool take_link(const struct entry *entry, struct span bytes, void *arg)
         return false; /* not announced yet: not for now */
     reading->passed = entry->lsn;
     carrier->seq = entry->seq;
-    return !visible(carrier, entry->seq) || take_entry(entry, bytes, reading);
+    return !carrier_sees(carrier, entry->seq) || take_entry(entry, bytes, reading);
 }
 
 static bool take_chain_gap(struct reading *reading,
@@ -480,7 +482,7 @@ static bool take_chain_gap(struct reading *reading,
 
     if (carrier->seq >= conversation->trimmed_seq)
         return true;
-    while (gap.from <= gap.to && !visible(carrier, gap.from))
+    while (gap.from <= gap.to && !carrier_sees(carrier, gap.from))
         gap.from++;
     carrier->seq = conversation->trimmed_seq;
     reading->passed = conversation->trimmed_lsn;

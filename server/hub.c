@@ -122,7 +122,8 @@ static void touch_listeners(struct conversation_watch *watch,
     {
         struct carrier *carrier = container_of(node, struct carrier, link);
 
-        if (!own_echo(carrier, entry))
+        if (!own_echo(carrier, entry) &&
+            (!carrier->past || carrier_sees(carrier, entry->seq)))
             touch(watch->hub, carrier, burst);
     }
 }

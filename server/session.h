@@ -80,6 +80,7 @@ struct carrier {
     bool now;        /* opened without a cursor: from now on */
     const char *reset; /* a reset event is owed, for this reason; else NULL */
     uint64_t seq;      /* conv != 0: the seq reached */
+    bool past;         /* conv != 0: opened by one who had left it */
     /* the hub's */
     struct list all;           /* in the hub's list of all carriers */
     struct list leaving;       /* in the hub's list: lost its conversation */

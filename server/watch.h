@@ -91,6 +91,8 @@ void interest_close(struct session *session, conv_no conv, uint64_t to_seq,
                     lsn end);
 /* The open interest in `conv`, or NULL. */
 struct interest *interest_find(const struct session *session, conv_no conv);
+/* Whether a carrier of one conversation may see this seq of it. */
+bool carrier_sees(const struct carrier *carrier, uint64_t seq);
 void sessions_free(struct hub *hub); /* all of them; at the end */
 void session_record(struct wheel_node *node); /* receipt.c: the timer fired */
 

@@ -443,6 +443,13 @@ static void who_leaves_loses_the_stream_of_that_group(void **state)
     assert_int_equal(try_open(house, &bob, "dave", NULL, "0:2:team", "0"),
                      ERR_NOT_MEMBER);
     end_note(&bob);
+    /* What they have seen they may see again, and nothing behind it. */
+    assert_int_equal(try_open(house, &bob, "bob", NULL, "0:2:team", "0"),
+                     ERR_NONE);
+    read_on(&bob);
+    say(house, "alice", "0:2:team", "behind your back");
+    assert_string_equal(heard(&bob), "created hi left");
+    end_note(&bob);
     end_house(house);
 }
 
