@@ -5,7 +5,7 @@
 # SANITIZE=address,undefined or SANITIZE=thread: the same in a folder of its own
 # Also: lint format fuzz install clean deps deps-test.  WERROR=1 for no warnings.
 
-PKGS     := libuv libwebsockets libmicrohttpd lmdb jansson libjwt openssl libcurl
+PKGS     := libuv libwebsockets libmicrohttpd lmdb jansson libjwt openssl libcurl zlib
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
             -Wvla -Wpointer-arith -Wformat=2 -Wundef
 CFLAGS   ?= -O2 -g
@@ -241,6 +241,8 @@ deps:
 	$(call need,pkg-config --exists libjwt,libjwt-dev) \
 	$(call need,pkg-config --exists openssl,libssl-dev) \
 	$(call need,pkg-config --exists libcurl,libcurl4-openssl-dev) \
+	$(call need,pkg-config --exists zlib,zlib1g-dev) \
+	$(call need,echo '#include <uthash.h>' | $(CC) -E -,uthash-dev) \
 	$(apt)
 
 deps-test: deps

@@ -36,8 +36,8 @@ static enum err chain_add(const struct tx *tx, const struct entry *entry,
     return chain_row_put(tx, entry->conv, entry->seq, &row);
 }
 
-/* The first seq a newcomer may read: with history_all everything that no earlier
- * stint of theirs covers, so that stints never overlap. */
+/* The first seq a newcomer may read: with history_all everything that no
+ * earlier stint of theirs covers, so that stints never overlap. */
 static enum err first_visible(const struct tx *tx, const struct entry *entry,
                               bool history_all, uint64_t user_no,
                               uint64_t *from_seq)
@@ -76,15 +76,14 @@ static enum err let_in(const struct tx *tx, const struct entry *entry,
         err = first_visible(tx, entry, conv->history_all, member.user_no,
                             &stint.from_seq);
     if (!err)
-        err = stint_row_put(tx, member.user_no, entry->conv, entry->seq,
-                            &stint);
+        err =
+            stint_row_put(tx, member.user_no, entry->conv, entry->seq, &stint);
     if (!err)
         err = member_row_put(tx, entry->conv, user, &member);
     return err;
 }
 
-static enum err add_conversation(const struct tx *tx,
-                                 const struct entry *entry,
+static enum err add_conversation(const struct tx *tx, const struct entry *entry,
                                  const struct conv_row *row)
 {
     unsigned char number[8];
@@ -145,9 +144,8 @@ static enum err apply_message(const struct tx *tx, const struct entry *entry,
 
 static enum err apply_create(const struct tx *tx, const struct entry *entry)
 {
-    struct conv_row row = {.app = entry->app,
-                           .name = entry->conversation,
-                           .creator = entry->from};
+    struct conv_row row = {
+        .app = entry->app, .name = entry->conversation, .creator = entry->from};
     struct conv_settings settings;
     struct conv_name name;
     struct span json;
@@ -209,8 +207,8 @@ static enum err apply_leave(const struct tx *tx, const struct entry *entry)
         return presupposed(err);
     stint.to_seq = entry->seq;
     stint.leave_lsn = entry->lsn;
-    err = stint_row_put(tx, member.user_no, entry->conv, member.join_seq,
-                        &stint);
+    err =
+        stint_row_put(tx, member.user_no, entry->conv, member.join_seq, &stint);
     key_member(&key, entry->conv, entry->from);
     if (!err)
         err = tx_del(tx, TABLE_MEMBERS, &key);
@@ -244,9 +242,8 @@ static bool shown(const struct entry *entry)
 static enum err apply_receipt(const struct tx *tx, const struct entry *entry,
                               uint64_t from_no)
 {
-    struct receipt_row receipt = {.mark = entry->mark,
-                                  .kind = entry->kind,
-                                  .audience = entry->audience};
+    struct receipt_row receipt = {
+        .mark = entry->mark, .kind = entry->kind, .audience = entry->audience};
     struct marks_row marks;
     lsn replaced;
     enum err err = ERR_NONE;

@@ -19,7 +19,7 @@
 /* The copying thread; this one tells the progress meanwhile. */
 struct copying {
     MDB_env *env;
-    const char *file;
+    int fd;
     pthread_mutex_t mutex;
     pthread_cond_t ended;
     bool over; /* under mutex, with rc */
@@ -29,7 +29,7 @@ struct copying {
 static void *copy(void *arg)
 {
     struct copying *c = arg;
-    int rc = mdb_env_copy2(c->env, c->file, MDB_CP_COMPACT);
+    int rc = mdb_env_copyfd2(c->env, c->fd, MDB_CP_COMPACT);
 
     pthread_mutex_lock(&c->mutex);
     c->rc = rc;
@@ -39,11 +39,11 @@ static void *copy(void *arg)
     return NULL;
 }
 
-static uint64_t size_of(const char *file)
+static uint64_t size_of(int fd)
 {
     struct stat st;
 
-    return stat(file, &st) == 0 ? (uint64_t)st.st_size : 0;
+    return fstat(fd, &st) == 0 ? (uint64_t)st.st_size : 0;
 }
 
 /* Until the copy ends or it is time to look again; true when it has ended. */
@@ -66,12 +66,12 @@ static bool wait_a_little(struct copying *c)
     return over;
 }
 
-static int copy_and_tell(struct store *store, const char *file,
+static int copy_and_tell(struct store *store, int fd,
                          void (*progress)(uint64_t, uint64_t, void *),
                          void *arg)
 {
     struct copying c = {.env = store->env.mdb,
-                        .file = file,
+                        .fd = fd,
                         .mutex = PTHREAD_MUTEX_INITIALIZER,
                         .ended = PTHREAD_COND_INITIALIZER};
     uint64_t used, size;
@@ -79,14 +79,14 @@ static int copy_and_tell(struct store *store, const char *file,
     int rc;
 
     if (!progress)
-        return mdb_env_copy2(c.env, file, MDB_CP_COMPACT);
+        return mdb_env_copyfd2(c.env, fd, MDB_CP_COMPACT);
     store_usage(store, &used, &size);
     progress(0, used, arg);
     rc = pthread_create(&thread, NULL, copy, &c);
     if (rc)
         return rc;
     while (!wait_a_little(&c)) {
-        uint64_t there = size_of(file);
+        uint64_t there = size_of(fd);
 
         progress(there < used ? there : used, used, arg);
     }
@@ -136,8 +136,7 @@ static enum err sync_path(const char *path, struct failure *why)
     return ERR_NONE;
 }
 
-static enum err make_dir(const char *dir, const char *file,
-                         struct failure *why)
+static enum err make_dir(const char *dir, const char *file, struct failure *why)
 {
     struct stat st;
 
@@ -151,38 +150,62 @@ static enum err make_dir(const char *dir, const char *file,
     return ERR_NONE;
 }
 
-enum err store_backup(struct store *store, const char *dir, bool new_epoch,
-                      void (*progress)(uint64_t, uint64_t, void *), void *arg,
-                      struct failure *why)
+static enum err write_copy(struct store *store, const char *partial,
+                           void (*progress)(uint64_t, uint64_t, void *),
+                           void *arg, struct failure *why)
 {
-    char *file = path_join(dir, STORE_FILE);
-    char *partial = path_join(dir, PARTIAL_FILE);
-    bool begun = false;
-    enum err err = ERR_NONE;
-    int rc;
+    int fd, rc;
 
-    if (!file || !partial)
-        err = fail_plain(why, ERR_NOMEM);
-    if (!err)
-        err = make_dir(dir, file, why);
-    if (!err) {
-        begun = true;
-        unlink(partial); /* what an interrupted backup left */
-        rc = copy_and_tell(store, partial, progress, arg);
-        if (rc)
-            err = fail(why, env_translate(rc), "%s: %s", partial,
-                       mdb_strerror(rc));
-    }
+    unlink(partial); /* what an interrupted backup left */
+    fd = open(partial, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return fail(why, env_translate(errno), "%s: %s", partial,
+                    strerror(errno));
+    rc = copy_and_tell(store, fd, progress, arg);
+    close(fd);
+    if (rc)
+        return fail(why, env_translate(rc), "%s: %s", partial,
+                    mdb_strerror(rc));
+    return ERR_NONE;
+}
+
+/* Into `partial`, then under its final name. */
+static enum err make_copy(struct store *store, const char *partial,
+                          const char *file, bool new_epoch,
+                          void (*progress)(uint64_t, uint64_t, void *),
+                          void *arg, struct failure *why)
+{
+    enum err err = write_copy(store, partial, progress, arg, why);
+
     if (!err && new_epoch)
         err = change_epoch(partial, store->map_size_bytes, why);
     if (!err)
         err = sync_path(partial, why);
     if (!err && rename(partial, file) != 0)
         err = fail(why, env_translate(errno), "%s: %s", file, strerror(errno));
-    if (!err)
-        err = sync_path(dir, why);
-    if (err && begun)
+    if (err)
         unlink(partial);
+    return err;
+}
+
+enum err store_backup(struct store *store, const char *dir, bool new_epoch,
+                      void (*progress)(uint64_t, uint64_t, void *), void *arg,
+                      struct failure *why)
+{
+    char *file = path_join(dir, STORE_FILE);
+    char *partial = path_join(dir, PARTIAL_FILE);
+    enum err err;
+
+    if (!file || !partial) {
+        err = fail_plain(why, ERR_NOMEM);
+    } else {
+        err = make_dir(dir, file, why);
+        if (!err)
+            err =
+                make_copy(store, partial, file, new_epoch, progress, arg, why);
+        if (!err)
+            err = sync_path(dir, why);
+    }
     mem_free(file);
     mem_free(partial);
     return err;

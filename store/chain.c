@@ -90,14 +90,16 @@ enum err reader_count_unread(struct reader *reader, struct span app,
     return err == ERR_END ? ERR_NONE : err;
 }
 
-static enum err beyond(const struct tx *tx, conv_no conv, uint64_t seq,
-                       lsn pos, bool *yes)
+static enum err beyond(const struct tx *tx, conv_no conv, uint64_t seq, lsn pos,
+                       bool *yes)
 {
     struct chain_row row;
     enum err err = chain_row_find(tx, conv, seq, &row);
 
+    if (err)
+        return err == ERR_NOT_FOUND ? ERR_DAMAGED : err;
     *yes = row.lsn > pos;
-    return err == ERR_NOT_FOUND ? ERR_DAMAGED : err;
+    return ERR_NONE;
 }
 
 enum err chain_find_beyond(const struct tx *tx, conv_no conv, uint64_t from,

@@ -56,8 +56,8 @@ static const char *shape_fault(const struct entry *entry,
 static enum err find_conversation(struct situation *s)
 {
     struct entry *entry = s->entry;
-    enum err err = conv_no_find(s->tx, entry->app, entry->conversation,
-                                &entry->conv);
+    enum err err =
+        conv_no_find(s->tx, entry->app, entry->conversation, &entry->conv);
 
     if (err == ERR_NOT_FOUND) {
         entry->conv = 0;
@@ -117,8 +117,8 @@ static enum err answer_retry(struct situation *s, bool *known)
     *known = false;
     if (s->entry->client_msg_id.size == 0 || s->decision->from_no == 0)
         return ERR_NONE;
-    err = dedup_row_find(s->tx, s->entry->client_msg_id,
-                         s->decision->from_no, &first);
+    err = dedup_row_find(s->tx, s->entry->client_msg_id, s->decision->from_no,
+                         &first);
     if (err)
         return err == ERR_NOT_FOUND ? ERR_NONE : err;
     *known = true;
@@ -303,8 +303,8 @@ static enum err decide_receipt(struct situation *s)
         return err;
     if (entry->mark > s->last_seq)
         entry->mark = s->last_seq;
-    if (entry->mark <= (entry->kind == ENTRY_READ ? marks.read_seq
-                                                  : marks.delivered_seq))
+    if (entry->mark <=
+        (entry->kind == ENTRY_READ ? marks.read_seq : marks.delivered_seq))
         return nothing(s);
     entry->audience = audience_of(s);
     return accept(s);

@@ -1,6 +1,6 @@
 /* Decide: may this entry be appended, and as what? Reads the tables, writes
- * nothing, and fills in what the sequencer assigns (append.h gives the rules and
- * their order).
+ * nothing, and fills in what the sequencer assigns (append.h gives the rules
+ * and their order).
  */
 #ifndef RUNG_STORE_DECIDE_H
 #define RUNG_STORE_DECIDE_H
@@ -8,7 +8,8 @@
 #include "store/append.h"
 #include "store/users.h"
 
-#define TRIM_MAX 10000 /* seqs one TRIM may take, so that a commit stays short */
+#define TRIM_MAX                                                               \
+    10000 /* seqs one TRIM may take, so that a commit stays short */
 
 struct decision {
     struct applied *applied; /* the answer */

@@ -30,16 +30,17 @@ enum entry_kind {
                           (the creator `from` is always one of a group's) */
     ENTRY_JOIN = 3,    /* takes a seq: `from` lets `users` in (itself: join) */
     ENTRY_LEAVE = 4,   /* takes a seq: `from` leaves (users = {from}) */
-    ENTRY_READ = 5,      /* no seq: `from` has read up to `mark` */
-    ENTRY_DELIVERED = 6, /* no seq: a device of `from` has received up to `mark` */
-    ENTRY_TRIM = 7,      /* no seq: retention forgets seq 1..mark */
+    ENTRY_READ = 5,    /* no seq: `from` has read up to `mark` */
+    ENTRY_DELIVERED =
+        6,          /* no seq: a device of `from` has received up to `mark` */
+    ENTRY_TRIM = 7, /* no seq: retention forgets seq 1..mark */
 };
 
 /* Bounds of the fields, in bytes. */
 #define ENTRY_TEXT_MAX 64 /* app, from, device, client_msg_id, type */
 #define ENTRY_CONVERSATION_MAX 160
-#define ENTRY_BODY_MAX (16u << 20)
-#define ENTRY_USERS_MAX (10000u * 65)
+#define ENTRY_BODY_MAX ((size_t)16 << 20)
+#define ENTRY_USERS_MAX ((size_t)10000 * 65)
 #define ENTRY_HASH_BYTES 16
 
 enum entry_flag {
@@ -59,9 +60,9 @@ struct entry {
     unsigned flags;
     uint64_t ts;
     struct span app;
-    struct span conversation; /* "0:1:alice:bob", in full */
-    struct span from;         /* user */
-    struct span device;       /* may be empty */
+    struct span conversation;  /* "0:1:alice:bob", in full */
+    struct span from;          /* user */
+    struct span device;        /* may be empty */
     struct span client_msg_id; /* may be empty: no dedup; MESSAGE only */
     struct span type;          /* MESSAGE only */
     struct span body;  /* MESSAGE: the body (of a stub: its content hash).

@@ -2,8 +2,8 @@
  *
  * panic_note: LMDB 0.9.24 survives a failed write of data pages or a failed
  * fsync: the commit is undone and reads and later commits work. Only when
- * writing the *meta page* fails (EIO on the first two pages of the file) does it
- * mark the environment with MDB_FATAL_ERROR: from then on every begin, reads
+ * writing the *meta page* fails (EIO on the first two pages of the file) does
+ * it mark the environment with MDB_FATAL_ERROR: from then on every begin, reads
  * too, returns MDB_PANIC, which is ERR_IO here, until the process has closed
  * the store and opened it again.
  */
@@ -279,8 +279,8 @@ enum err tx_put(const struct tx *tx, enum table table, const struct key *key,
     return put(tx, table, key, value, 0);
 }
 
-enum err tx_append(const struct tx *tx, enum table table,
-                   const struct key *key, struct span value)
+enum err tx_append(const struct tx *tx, enum table table, const struct key *key,
+                   struct span value)
 {
     return put(tx, table, key, value, MDB_APPEND);
 }
@@ -335,8 +335,7 @@ void scan_close(struct scan *scan)
     scan->cursor = NULL;
 }
 
-static enum err move(struct scan *scan, const struct key *key,
-                     MDB_cursor_op op)
+static enum err move(struct scan *scan, const struct key *key, MDB_cursor_op op)
 {
     MDB_val k = {0}, v = {0};
     int rc = injected();

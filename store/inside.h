@@ -25,7 +25,7 @@ struct store {
 /* Read and write meta's rows. */
 MUST_CHECK enum err meta_write(const struct tx *tx, const char *epoch,
                                uint64_t created_ms);
-void epoch_make(char epoch[EPOCH_DIGITS + 1]); /* random, never 00000000 */
+void epoch_make(char epoch[EPOCH_DIGITS + 1]);      /* random, never 00000000 */
 char *path_join(const char *dir, const char *name); /* owned; NULL: no memory */
 
 #endif

@@ -1,6 +1,7 @@
 /* The mixed chain: a merge, by lsn, of what a user's stints allow. Each stint
  * gives up to three sources: what retention took (one gap), its part of the
- * chain, and, while it is open, the receipts. A heap holds the next lsn of each.
+ * chain, and, while it is open, the receipts. A heap holds the next lsn of
+ * each.
  */
 #include "server/base/mem.h"
 #include "store/snapshot.h"
@@ -91,8 +92,10 @@ static enum err chain_at(struct merge *m, struct source *source)
     err = scan_at(&m->chain, &key);
     if (!err)
         err = chain_row_read(&row, m->chain.value);
+    if (err)
+        return err == ERR_NOT_FOUND ? ERR_DAMAGED : err;
     source->at = row.lsn;
-    return err == ERR_NOT_FOUND ? ERR_DAMAGED : err;
+    return ERR_NONE;
 }
 
 static bool receipt_shown(const struct merge *m, const struct receipt_row *row)
@@ -159,8 +162,7 @@ static enum err add_chain(struct merge *m, const struct stint *stint,
     struct source source = {.kind = SOURCE_CHAIN, .conv = stint->conv};
     uint64_t from = stint->from_seq;
     lsn last_lsn;
-    enum err err =
-        chain_tail(m->tx, stint->conv, &source.last_seq, &last_lsn);
+    enum err err = chain_tail(m->tx, stint->conv, &source.last_seq, &last_lsn);
 
     if (err || last_lsn <= cursor)
         return err;

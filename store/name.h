@@ -2,9 +2,9 @@
  * when both ids are all digits, else byte order; "<inbox>:2:<id>" a group;
  * "<inbox>:3:<id>" a channel (docs/PROTOCOL.md section 2).
  *
- * Errors   ERR_BAD_REQUEST when a text is not such a name, in its canonical form
- *          (a p2p name in the other order is none).
- * Threads  pure functions. Memory: spans point into the text parsed.
+ * Errors   ERR_BAD_REQUEST when a text is not such a name, in its canonical
+ * form (a p2p name in the other order is none). Threads  pure functions.
+ * Memory: spans point into the text parsed.
  */
 #ifndef RUNG_STORE_NAME_H
 #define RUNG_STORE_NAME_H
@@ -28,15 +28,16 @@ struct conv_name {
 
 bool name_ok(struct span name); /* [A-Za-z0-9_.@-]{1,64} */
 /* Negative, 0, positive: the order of two users in a p2p name. All-digit ids
- * compare as numbers (any length; equal numbers such as 7 and 007 by byte order),
- * all others by byte order. Every pair has one order, but it is not transitive
- * (9 < 10 < 1a < 9): do not sort with it. */
+ * compare as numbers (any length; equal numbers such as 7 and 007 by byte
+ * order), all others by byte order. Every pair has one order, but it is not
+ * transitive (9 < 10 < 1a < 9): do not sort with it. */
 int name_compare(struct span a, struct span b);
 MUST_CHECK enum err name_parse(struct conv_name *out, struct span text);
 /* Writes the canonical text, terminated; returns its length. */
-size_t name_write(char out[CONVERSATION_MAX_BYTES], const struct conv_name *name);
+size_t name_write(char out[CONVERSATION_MAX_BYTES],
+                  const struct conv_name *name);
 /* p2p in canonical order from two users in any order. */
-size_t name_p2p(char out[CONVERSATION_MAX_BYTES], uint64_t inbox, struct span one,
-                struct span other);
+size_t name_p2p(char out[CONVERSATION_MAX_BYTES], uint64_t inbox,
+                struct span one, struct span other);
 
 #endif

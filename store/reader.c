@@ -145,8 +145,8 @@ enum err reader_conversation_no(struct reader *reader, struct span app,
 static enum err stint_of(const struct scan *scan, struct stint *out)
 {
     struct stint_row row;
-    enum err err = scan->key.size == 24 ? stint_row_read(&row, scan->value)
-                                        : ERR_DAMAGED;
+    enum err err =
+        scan->key.size == 24 ? stint_row_read(&row, scan->value) : ERR_DAMAGED;
 
     if (err)
         return err;
@@ -162,8 +162,8 @@ static enum err stint_of(const struct scan *scan, struct stint *out)
     return ERR_NONE;
 }
 
-enum err reader_stints(struct reader *reader, struct span app,
-                       struct span user, stint_visit visit, void *arg)
+enum err reader_stints(struct reader *reader, struct span app, struct span user,
+                       stint_visit visit, void *arg)
 {
     struct user_row who;
     struct scan scan;
@@ -235,8 +235,8 @@ enum err reader_stints_in(struct reader *reader, struct span app,
     return err == ERR_END ? ERR_NONE : err;
 }
 
-enum err reader_marks(struct reader *reader, struct span app,
-                      struct span user, conv_no conv, struct marks *out)
+enum err reader_marks(struct reader *reader, struct span app, struct span user,
+                      conv_no conv, struct marks *out)
 {
     struct marks_row row = {0};
     struct user_row who;
@@ -273,8 +273,8 @@ static enum err member_of(const struct tx *tx, conv_no conv,
     return ERR_NONE;
 }
 
-enum err reader_members(struct reader *reader, conv_no conv,
-                        member_visit visit, void *arg)
+enum err reader_members(struct reader *reader, conv_no conv, member_visit visit,
+                        void *arg)
 {
     struct conv_row row;
     struct scan scan;

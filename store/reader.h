@@ -7,11 +7,11 @@
  * O(log n) for finding the place.
  *
  * Units    see entry.h. Ranges of seq are closed: from..to.
- * Errors   ERR_NOT_FOUND for an absent thing; ERR_IO, ERR_DAMAGED, ERR_OVERLOADED
- *          from below. After an error nothing was visited beyond what was.
- * Threads  a reader belongs to one thread at a time.
- * Memory   whatever is handed out is borrowed until reader_end() (it lies in the
- *          memory map). Visitors must not block.
+ * Errors   ERR_NOT_FOUND for an absent thing; ERR_IO, ERR_DAMAGED,
+ * ERR_OVERLOADED from below. After an error nothing was visited beyond what
+ * was. Threads  a reader belongs to one thread at a time. Memory   whatever is
+ * handed out is borrowed until reader_end() (it lies in the memory map).
+ * Visitors must not block.
  */
 #ifndef RUNG_STORE_READER_H
 #define RUNG_STORE_READER_H
@@ -33,14 +33,14 @@ struct conversation {
     conv_no no;
     enum conv_type type;
     uint64_t inbox;
-    struct span app, name;    /* name: "0:2:team" */
-    struct span creator;      /* p2p: empty */
-    struct span body;         /* of its CREATE entry: opaque settings; p2p: empty */
+    struct span app, name; /* name: "0:2:team" */
+    struct span creator;   /* p2p: empty */
+    struct span body; /* of its CREATE entry: opaque settings; p2p: empty */
     bool history_all, joinable, open; /* conv_flags of its CREATE, see below */
     uint64_t max_age_ms, max_count;   /* its own retention; 0: none said */
     uint64_t last_seq;
-    lsn last_lsn;      /* of last_seq's entry */
-    lsn receipt_lsn;   /* the newest shown receipt's lsn; 0: none */
+    lsn last_lsn;         /* of last_seq's entry */
+    lsn receipt_lsn;      /* the newest shown receipt's lsn; 0: none */
     uint64_t trimmed_seq; /* 1..trimmed_seq are gone */
     lsn trimmed_lsn;      /* the lsn that trimmed_seq had */
     uint64_t member_count;
@@ -69,8 +69,8 @@ MUST_CHECK enum err reader_conversation_no(struct reader *reader,
                                            struct span app, conv_no no,
                                            struct conversation *out);
 
-/* One uninterrupted time of membership. Those of one user in one conversation do
- * not overlap. */
+/* One uninterrupted time of membership. Those of one user in one conversation
+ * do not overlap. */
 struct stint {
     conv_no conv;
     uint64_t inbox;
@@ -78,15 +78,16 @@ struct stint {
                           the stint before, or 1 */
     uint64_t join_seq; /* the entry that let them in */
     uint64_t to_seq;   /* last visible: the leave; 0: still in */
-    lsn join_lsn;      /* of join_seq's entry; 0: unknown (a channel's reader) */
-    lsn leave_lsn;     /* of to_seq's entry; 0: still in, or unknown */
+    lsn join_lsn;  /* of join_seq's entry; 0: unknown (a channel's reader) */
+    lsn leave_lsn; /* of to_seq's entry; 0: still in, or unknown */
 };
 typedef bool (*stint_visit)(const struct stint *stint, void *arg);
 
 /* Every stint of a user, by conversation, oldest first. An unknown user has
  * none: success. */
 MUST_CHECK enum err reader_stints(struct reader *reader, struct span app,
-                                  struct span user, stint_visit visit, void *arg);
+                                  struct span user, stint_visit visit,
+                                  void *arg);
 /* The stints of one user in one conversation, newest last, at most `max`;
  * *count 0 when never a member. */
 MUST_CHECK enum err reader_stints_in(struct reader *reader, struct span app,
@@ -146,13 +147,13 @@ struct gap {
 typedef bool (*gap_visit)(const struct gap *gap, void *arg);
 
 /* A user's mixed chain: the merge by lsn of what `stints` allow, beyond *cursor
- * and up to `upto`, oldest first. Receipts are in it for stints still open, with
- * entry.audience obeyed for `user` (DELIVERED by `user` is never shown); of
- * several receipts of one kind by one user only the newest exists. A stint part
- * of which was trimmed beyond *cursor gives one gap, in its place in the order.
- * *cursor ends on the last entry or gap visited; when everything up to `upto`
- * was visited it is set to `upto` and *more to false; when the visitor stopped
- * it, *more is true. The caller passes only stints worth looking at. */
+ * and up to `upto`, oldest first. Receipts are in it for stints still open,
+ * with entry.audience obeyed for `user` (DELIVERED by `user` is never shown);
+ * of several receipts of one kind by one user only the newest exists. A stint
+ * part of which was trimmed beyond *cursor gives one gap, in its place in the
+ * order. *cursor ends on the last entry or gap visited; when everything up to
+ * `upto` was visited it is set to `upto` and *more to false; when the visitor
+ * stopped it, *more is true. The caller passes only stints worth looking at. */
 MUST_CHECK enum err mixed_read(struct reader *reader, struct span user,
                                const struct stint *stints, size_t count,
                                lsn *cursor, lsn upto, entry_visit visit,

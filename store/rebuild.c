@@ -16,8 +16,7 @@ static void say(const struct rebuild *r, lsn at, const char *words)
 {
     char text[160];
 
-    snprintf(text, sizeof(text), "log %llu: %s", (unsigned long long)at,
-             words);
+    snprintf(text, sizeof(text), "log %llu: %s", (unsigned long long)at, words);
     if (r->check && r->check->finding)
         r->check->finding(text, r->check->arg);
 }
@@ -86,7 +85,7 @@ enum err store_rebuild(struct store *store, const struct store_check *check,
         err = tx_commit(&r.tx);
     tx_abort(&r.tx);
     if (err)
-        return fail(why, err, "%s: not rebuilt, left as it was: %s",
-                    store->dir, err_text(err));
+        return fail(why, err, "%s: not rebuilt, left as it was: %s", store->dir,
+                    err_text(err));
     return ERR_NONE;
 }

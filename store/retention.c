@@ -57,9 +57,8 @@ static enum err find_mark(const struct tx *tx, conv_no no,
 }
 
 enum err retention_find(struct reader *reader, uint64_t now_ms,
-                        uint64_t max_age_ms, uint64_t max_count,
-                        conv_no *start, size_t limit, trim_visit visit,
-                        void *arg)
+                        uint64_t max_age_ms, uint64_t max_count, conv_no *start,
+                        size_t limit, trim_visit visit, void *arg)
 {
     struct limits limits = {now_ms, max_age_ms, max_count};
     struct scan scan;
@@ -86,8 +85,7 @@ enum err retention_find(struct reader *reader, uint64_t now_ms,
             err = find_mark(&reader->tx, no, &row, &limits, &mark);
         if (err)
             break;
-        if (mark > row.trimmed_seq &&
-            !visit(row.app, row.name, mark, arg)) {
+        if (mark > row.trimmed_seq && !visit(row.app, row.name, mark, arg)) {
             *start = no + 1;
             break;
         }

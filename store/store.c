@@ -1,7 +1,7 @@
 /* Opening and closing a data directory. See store.h.
  *
- * short_file_note: LMDB leaves pages that nothing uses unwritten, so its file may
- * end before its last page number says. A truncated file looks alike, and
+ * short_file_note: LMDB leaves pages that nothing uses unwritten, so its file
+ * may end before its last page number says. A truncated file looks alike, and
  * touching a page beyond its end would be SIGBUS. So when the file is short it
  * is first grown (never shrunk), and then each page that was missing must be in
  * LMDB's list of free pages; else the file is refused as truncated.
@@ -27,8 +27,11 @@
 
 static void meta_key(struct key *key, const char *name)
 {
-    key->size = strlen(name);
-    memcpy(key->bytes, name, key->size);
+    key->size = 0;
+    while (name[key->size]) {
+        key->bytes[key->size] = (unsigned char)name[key->size];
+        key->size++;
+    }
 }
 
 static enum err meta_number(const struct tx *tx, const char *name,
@@ -57,8 +60,7 @@ static enum err meta_put(const struct tx *tx, const char *name,
     return tx_put(tx, TABLE_META, &key, (struct span){bytes, size});
 }
 
-enum err meta_write(const struct tx *tx, const char *epoch,
-                    uint64_t created_ms)
+enum err meta_write(const struct tx *tx, const char *epoch, uint64_t created_ms)
 {
     unsigned char number[8];
     enum err err;
@@ -86,9 +88,12 @@ static bool epoch_ok(struct span epoch)
 {
     if (epoch.size != EPOCH_DIGITS)
         return false;
-    for (size_t i = 0; i < epoch.size; i++)
-        if (!memchr("0123456789abcdef", epoch.data[i], 16))
+    for (size_t i = 0; i < epoch.size; i++) {
+        char c = epoch.data[i];
+
+        if ((c < '0' || c > '9') && (c < 'a' || c > 'f'))
             return false;
+    }
     return true;
 }
 
@@ -180,6 +185,13 @@ static enum err take_lock(struct store *store, struct failure *why)
                 store->dir);
 }
 
+static void drop_lock(struct store *store)
+{
+    if (store->lock_fd >= 0)
+        close(store->lock_fd);
+    store->lock_fd = -1;
+}
+
 /* --- the file ------------------------------------------------------------ */
 
 /* fresh: there is none yet and one may be made. */
@@ -214,7 +226,7 @@ static enum err all_free(const struct env *env, size_t first, size_t last,
                          bool *yes)
 {
     size_t missing = last - first + 1, found = 0, next = 0;
-    MDB_cursor *cursor;
+    MDB_cursor *cursor = NULL;
     MDB_txn *txn;
     int rc = mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, &txn);
 
@@ -234,19 +246,51 @@ static enum err all_free(const struct env *env, size_t first, size_t last,
         memcpy(&next, key.mv_data, sizeof(next));
         next++;
     }
+    if (cursor)
+        mdb_cursor_close(cursor);
     mdb_txn_abort(txn);
     *yes = found == missing;
     return rc == MDB_NOTFOUND ? ERR_NONE : env_translate(rc);
 }
 
-static enum err check_length(const struct store *store, const char *file,
+/* Make the file long enough to be looked at, look, and when it was truncated
+ * cut it again to what it was. Only while nobody else can write to it. */
+static enum err look_behind_end(const struct store *store, const char *file,
+                                size_t there, size_t pages, size_t page_bytes,
+                                struct failure *why)
+{
+    int fd = open(file, O_RDWR | O_CLOEXEC);
+    off_t last = (off_t)((pages - 1) * page_bytes);
+    bool free_pages = false;
+    enum err err = ERR_NONE;
+
+    if (fd < 0 || posix_fallocate(fd, last, (off_t)page_bytes) != 0)
+        err = fail(why, ERR_IO,
+                   "%s is shorter than it should be, and cannot be made longer "
+                   "to look at it",
+                   file);
+    if (!err) {
+        err = all_free(&store->env, there, pages - 1, &free_pages);
+        if (err || !free_pages)
+            err = fail(why, ERR_DAMAGED,
+                       "%s is truncated: only %zu of its %zu pages are there. "
+                       "Restore a backup",
+                       file, there, pages);
+        if (err && ftruncate(fd, (off_t)(there * page_bytes)) != 0)
+            err = fail(why, ERR_DAMAGED, "%s is truncated", file);
+    }
+    if (fd >= 0)
+        close(fd);
+    return err;
+}
+
+static enum err check_length(struct store *store, const char *file,
                              struct failure *why)
 {
     MDB_envinfo info;
     MDB_stat stat_;
     struct stat st;
-    size_t pages, there;
-    bool free_pages = false;
+    size_t there;
     mdb_filehandle_t fd;
     enum err err;
 
@@ -254,31 +298,20 @@ static enum err check_length(const struct store *store, const char *file,
     mdb_env_stat(store->env.mdb, &stat_);
     if (mdb_env_get_fd(store->env.mdb, &fd) || fstat(fd, &st) != 0)
         return fail(why, ERR_IO, "%s: %s", file, strerror(errno));
-    pages = info.me_last_pgno + 1;
     there = (size_t)st.st_size / stat_.ms_psize;
-    if (there >= pages)
+    if (there > info.me_last_pgno)
         return ERR_NONE;
-    fd = open(file, O_RDWR | O_CLOEXEC);
-    if (fd < 0 || posix_fallocate(fd, (off_t)((pages - 1) * stat_.ms_psize),
-                                  (off_t)stat_.ms_psize) != 0) {
-        if (fd >= 0)
-            close(fd);
-        return fail(why, ERR_IO, "%s is shorter than it should be, and "
-                                 "cannot be made longer to look at it",
-                    file);
-    }
-    err = all_free(&store->env, there, pages - 1, &free_pages);
-    if (!err && free_pages) {
-        close(fd);
-        return ERR_NONE;
-    }
-    if (!store->read_only && ftruncate(fd, st.st_size) != 0)
-        err = ERR_IO; /* the evidence stays a little longer than it was */
-    close(fd);
-    return fail(why, ERR_DAMAGED,
-                "%s is truncated: %zu of its %zu pages are there. Restore a "
-                "backup",
-                file, there, pages);
+    if (!store->read_only)
+        return look_behind_end(store, file, there, info.me_last_pgno + 1,
+                               stat_.ms_psize, why);
+    err = take_lock(store, why);
+    if (err == ERR_LOCKED)
+        return ERR_NONE; /* who has it looked when opening it */
+    if (!err)
+        err = look_behind_end(store, file, there, info.me_last_pgno + 1,
+                              stat_.ms_psize, why);
+    drop_lock(store);
+    return err;
 }
 
 static bool nothing_inside(const struct env *env)
@@ -405,30 +438,37 @@ static enum err open_file(struct store *store, const char *file, bool relaxed,
     return err ? err : read_head(store, why);
 }
 
+static enum err open_dir(struct store *store, const char *file,
+                         const struct store_options *options,
+                         struct failure *why)
+{
+    enum err err = prepare_dir(store, why);
+
+    if (!err && !store->read_only)
+        err = take_lock(store, why);
+    if (!err)
+        err = open_file(store, file, options->relaxed, why);
+    return err;
+}
+
 enum err store_open(struct store **out, const struct store_options *options,
                     struct failure *why)
 {
     struct store *store = mem_zalloc(sizeof(*store));
-    char *file = NULL;
-    enum err err = ERR_NONE;
+    char *file = path_join(options->dir, STORE_FILE);
+    enum err err;
 
-    if (!store)
-        return fail_plain(why, ERR_NOMEM);
+    if (!store || !file)
+        goto no_memory;
     store->lock_fd = -1;
     store->read_only = options->read_only;
     store->map_size_bytes =
         options->map_size_bytes ? options->map_size_bytes : DEFAULT_MAP_BYTES;
     buf_init(&store->scratch, ENTRY_BODY_MAX + ENTRY_USERS_MAX + 1024);
     store->dir = mem_strndup(options->dir, strlen(options->dir));
-    file = path_join(options->dir, STORE_FILE);
-    if (!store->dir || !file)
-        err = fail_plain(why, ERR_NOMEM);
-    if (!err)
-        err = prepare_dir(store, why);
-    if (!err && !store->read_only)
-        err = take_lock(store, why);
-    if (!err)
-        err = open_file(store, file, options->relaxed, why);
+    if (!store->dir)
+        goto no_memory;
+    err = open_dir(store, file, options, why);
     mem_free(file);
     if (err) {
         store_close(store);
@@ -436,6 +476,11 @@ enum err store_open(struct store **out, const struct store_options *options,
     }
     *out = store;
     return ERR_NONE;
+
+no_memory:
+    mem_free(file);
+    mem_free(store);
+    return fail_plain(why, ERR_NOMEM);
 }
 
 void store_close(struct store *store)
@@ -445,8 +490,7 @@ void store_close(struct store *store)
     if (store->env.mdb && !store->read_only)
         mdb_env_sync(store->env.mdb, 1);
     env_close(&store->env);
-    if (store->lock_fd >= 0)
-        close(store->lock_fd);
+    drop_lock(store);
     buf_fini(&store->scratch);
     mem_free(store->dir);
     mem_free(store);

@@ -8,8 +8,8 @@
  * Errors   enum err, with words in *why. LMDB's codes are translated here and
  *          nowhere else: MAP_FULL, ENOSPC, EDQUOT, EFBIG → ERR_STORAGE_FULL;
  *          EIO and the like → ERR_IO; CORRUPTED, INVALID, PAGE_NOTFOUND →
- *          ERR_DAMAGED; VERSION_MISMATCH and a newer `format` → ERR_NEWER_FORMAT;
- *          lock held → ERR_LOCKED; READERS_FULL → ERR_OVERLOADED.
+ *          ERR_DAMAGED; VERSION_MISMATCH and a newer `format` →
+ * ERR_NEWER_FORMAT; lock held → ERR_LOCKED; READERS_FULL → ERR_OVERLOADED.
  * Threads  open/close: one. store_head(), store_epoch(): any.
  * Memory   open/close pair; close(NULL) does nothing.
  *
@@ -37,12 +37,12 @@
 struct store;
 
 struct store_options {
-    const char *dir;        /* created (0700) when missing, unless read_only */
+    const char *dir;         /* created (0700) when missing, unless read_only */
     uint64_t map_size_bytes; /* 0: 64 GiB */
-    bool read_only;         /* no lock taken, nothing written */
-    bool relaxed;           /* commits do not fsync; store_sync() does. A killed
-                               process loses nothing; a power cut may lose the
-                               commits since the last sync, or damage the file */
+    bool read_only;          /* no lock taken, nothing written */
+    bool relaxed; /* commits do not fsync; store_sync() does. A killed
+                     process loses nothing; a power cut may lose the
+                     commits since the last sync, or damage the file */
 };
 
 MUST_CHECK enum err store_open(struct store **out,
@@ -62,8 +62,9 @@ MUST_CHECK enum err store_count(const struct store *store, uint64_t *entries,
 MUST_CHECK enum err store_sync(struct store *store);
 
 /* A hot copy into `dir` (made, must not hold a store), with a NEW epoch iff
- * `new_epoch` (a restored copy must not be taken for the original; `rung backup`
- * passes true), compacted. progress(done, total, arg) every so often, bytes. */
+ * `new_epoch` (a restored copy must not be taken for the original; `rung
+ * backup` passes true), compacted. progress(done, total, arg) every so often,
+ * bytes. */
 MUST_CHECK enum err store_backup(struct store *store, const char *dir,
                                  bool new_epoch,
                                  void (*progress)(uint64_t, uint64_t, void *),

@@ -1,5 +1,5 @@
-/* The tables of rung.mdb (docs/FORMAT.md), in one list: name, flags, whether the
- * log makes it (a derived table can be dropped and rebuilt).
+/* The tables of rung.mdb (docs/FORMAT.md), in one list: name, flags, whether
+ * the log makes it (a derived table can be dropped and rebuilt).
  */
 #ifndef RUNG_STORE_TABLES_H
 #define RUNG_STORE_TABLES_H

@@ -28,7 +28,7 @@ struct verify {
 /* The entry being checked, and what the tables say of its conversation. */
 struct subject {
     const struct entry *entry;
-    struct conv_row live; /* zeros when there is none */
+    struct conv_row live;   /* zeros when there is none */
     struct conv_row before; /* the shadow's, before this entry */
     bool exists;            /* in the shadow */
     uint64_t last_seq;      /* likewise */
@@ -183,8 +183,7 @@ static enum err check_membership(struct verify *v, const struct subject *s)
     if (entry->kind == ENTRY_CREATE || entry->kind == ENTRY_TRIM)
         return ERR_NONE;
     if (name.type == CONV_P2P)
-        in = span_equal(entry->from, name.a) ||
-             span_equal(entry->from, name.b);
+        in = span_equal(entry->from, name.a) || span_equal(entry->from, name.b);
     else if (name.type == CONV_GROUP)
         err = is_in(v, s, entry->from, &in);
     if (!err && !in)
@@ -205,9 +204,9 @@ static enum err check_dedup(struct verify *v, const struct entry *entry)
                  &known);
     if (err || !known)
         return err;
-    err = exists(dedup_row_find(&v->shadow, entry->client_msg_id, user.no,
-                                &row),
-                 &known);
+    err =
+        exists(dedup_row_find(&v->shadow, entry->client_msg_id, user.no, &row),
+               &known);
     if (!err && known)
         blame(v, entry, "its client_msg_id was already used");
     return err;
@@ -223,8 +222,7 @@ static enum err check_marks(struct verify *v, const struct subject *s)
 
     if (entry->kind == ENTRY_TRIM) {
         if (entry->mark <= s->before.trimmed_seq ||
-            entry->mark > s->live.trimmed_seq ||
-            entry->mark_lsn >= entry->lsn)
+            entry->mark > s->live.trimmed_seq || entry->mark_lsn >= entry->lsn)
             blame(v, entry, "its mark is out of order");
         return ERR_NONE;
     }
@@ -238,8 +236,8 @@ static enum err check_marks(struct verify *v, const struct subject *s)
         return err;
     if (!known)
         blame(v, entry, "its user was never seen before");
-    else if (entry->mark <= (entry->kind == ENTRY_READ ? marks.read_seq
-                                                       : marks.delivered_seq))
+    else if (entry->mark <=
+             (entry->kind == ENTRY_READ ? marks.read_seq : marks.delivered_seq))
         blame(v, entry, "its mark is not beyond the one before it");
     return ERR_NONE;
 }
@@ -371,10 +369,11 @@ static enum err check_link(struct verify *v, struct walk *walk,
                ull(walk->conv), ull(walk->seq), ull(seq));
     *walk = (struct walk){key_part(scan->key, 0), seq, row.lsn};
     err = log_find(&v->live, row.lsn, &entry, NULL);
-    if (err == ERR_DAMAGED || (!err && (entry.conv != walk->conv ||
-                                        entry.seq != seq))) {
-        report(v, "chain: conversation %llu seq %llu points at lsn %llu, "
-                  "which is not it",
+    if (err == ERR_DAMAGED ||
+        (!err && (entry.conv != walk->conv || entry.seq != seq))) {
+        report(v,
+               "chain: conversation %llu seq %llu points at lsn %llu, "
+               "which is not it",
                ull(walk->conv), ull(seq), ull(row.lsn));
         return ERR_NONE;
     }

@@ -102,8 +102,7 @@ int cli_backup(int argc, char **argv)
     if (pass.begun)
         progress_end(&pass.bar, pass.done);
     if (!err)
-        (void)printf("copied %s at lsn %llu to %s\n", r.data,
-                     (unsigned long long)store_head(store), r.to);
+        (void)printf("copied %s to %s\n", r.data, r.to);
     store_close(store);
     return err ? cli_fail("backup", &why) : CLI_OK;
 }

@@ -52,8 +52,8 @@ static void appended_bytes_are_the_stored_entry(void **state)
     assert_int_equal(append_commit(append), ERR_NONE);
     assert_int_equal(entry.lsn, 1);
     assert_int_equal(entry.seq, 1);
-    assert_int_equal(
-        entry_decode(&back, (struct span){bytes.data, bytes.size}), ERR_NONE);
+    assert_int_equal(entry_decode(&back, (struct span){bytes.data, bytes.size}),
+                     ERR_NONE);
     assert_int_equal(back.lsn, 1);
     assert_int_equal(back.ts, 77);
     assert_int_equal(back.flags, ENTRY_NO_ECHO);
@@ -63,7 +63,8 @@ static void appended_bytes_are_the_stored_entry(void **state)
     given_end(g);
 }
 
-/* Two people's conversation begins with its first message, by one of the two. */
+/* Two people's conversation begins with its first message, by one of the two.
+ */
 static void p2p_is_made_by_its_first_message(void **state)
 {
     struct given *g = given_store();
@@ -76,8 +77,7 @@ static void p2p_is_made_by_its_first_message(void **state)
     append_ok(g, a_message("0:1:12333:12345", "12345", "", "x"));
     append_refused(g, a_create("0:1:alice:bob", "alice", "", ""),
                    ERR_BAD_REQUEST);
-    append_refused(g, a_join("0:1:12333:12345", "12345", "eve"),
-                   ERR_FORBIDDEN);
+    append_refused(g, a_join("0:1:12333:12345", "12345", "eve"), ERR_FORBIDDEN);
     append_refused(g, a_leave("0:1:12333:12345", "12345"), ERR_FORBIDDEN);
     assert_string_equal(mixed_of(g, "12333", 0), "m1:12345:x ");
     append_ok(g, a_message("0:1:me:me", "me", "", "note"));
@@ -251,8 +251,7 @@ static void members_are_bounded(void **state)
     append_ok(g, a_leave("0:2:big", "u7"));
     append_ok(g, a_join("0:2:big", "alice", "onemore"));
     sprintf(list + at, " v1 v2");
-    append_refused(g, a_create("0:2:bigger", "alice", "", list),
-                   ERR_TOO_LARGE);
+    append_refused(g, a_create("0:2:bigger", "alice", "", list), ERR_TOO_LARGE);
     assert_int_equal(problems_of(g->store), 0);
     given_end(g);
 }
@@ -381,8 +380,7 @@ static void two_apps_with_equal_ids_are_apart(void **state)
         reader_conversation_no(reader, SPAN("other"), a.conv, &conv),
         ERR_NOT_FOUND);
     assert_int_equal(
-        reader_conversation_no(reader, SPAN("other"), b.conv, &conv),
-        ERR_NONE);
+        reader_conversation_no(reader, SPAN("other"), b.conv, &conv), ERR_NONE);
     assert_int_equal(reader_conversation(reader, SPAN("third"),
                                          SPAN("0:1:alice:bob"), &conv),
                      ERR_NOT_FOUND);

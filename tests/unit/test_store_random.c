@@ -55,12 +55,12 @@ struct model {
     int next_text;
 };
 
-static const char *const users[USERS] = {"u0", "u1", "u2", "17", "9",
-                                         "u5", "u6"};
+static const char *const users[USERS] = {"u0", "u1", "u2", "17",
+                                         "9",  "u5", "u6"};
 static const struct {
     const char *name, *flags;
 } plan[CONVS] = {
-    {"0:2:g0", ""},    {"0:2:g1", "hj"},  {"0:2:g2", "j"},  {"0:2:g3", "h"},
+    {"0:2:g0", ""},    {"0:2:g1", "hj"},  {"0:2:g2", "j"},   {"0:2:g3", "h"},
     {"0:1:9:17", ""},  {"0:1:u0:u1", ""}, {"0:1:17:u2", ""}, {"0:1:u5:u5", ""},
     {"0:3:open", "o"}, {"1:2:g0", "j"},
 };
@@ -215,8 +215,7 @@ static bool sees_entry(const struct model *m, lsn at, int user)
     return false;
 }
 
-static void write_gaps(const struct model *m, lsn at, int user,
-                       struct buf *out)
+static void write_gaps(const struct model *m, lsn at, int user, struct buf *out)
 {
     for (int c = 0; c < CONVS; c++) {
         const struct model_conv *conv = &m->convs[c];
@@ -229,8 +228,7 @@ static void write_gaps(const struct model *m, lsn at, int user,
             if (s->user != user || s->from > conv->trimmed_seq || where != at)
                 continue;
             buf_printf(out, "gap%llu-%llu ", (unsigned long long)s->from,
-                       (unsigned long long)(whole ? s->to
-                                                  : conv->trimmed_seq));
+                       (unsigned long long)(whole ? s->to : conv->trimmed_seq));
         }
     }
 }

@@ -12,14 +12,14 @@ static struct given *given_a_team(const char *flags)
 {
     struct given *g = given_store();
 
-    append_ok(g, a_create("0:2:team", "alice", flags, ""));       /* 1 */
-    append_ok(g, a_message("0:2:team", "alice", "", "before"));   /* 2 */
-    append_ok(g, a_join("0:2:team", "alice", "bob"));             /* 3 */
-    append_ok(g, a_message("0:2:team", "alice", "", "one"));      /* 4 */
-    append_ok(g, a_leave("0:2:team", "bob"));                     /* 5 */
-    append_ok(g, a_message("0:2:team", "alice", "", "between"));  /* 6 */
-    append_ok(g, a_join("0:2:team", "alice", "bob"));             /* 7 */
-    append_ok(g, a_message("0:2:team", "bob", "", "two"));        /* 8 */
+    append_ok(g, a_create("0:2:team", "alice", flags, ""));      /* 1 */
+    append_ok(g, a_message("0:2:team", "alice", "", "before"));  /* 2 */
+    append_ok(g, a_join("0:2:team", "alice", "bob"));            /* 3 */
+    append_ok(g, a_message("0:2:team", "alice", "", "one"));     /* 4 */
+    append_ok(g, a_leave("0:2:team", "bob"));                    /* 5 */
+    append_ok(g, a_message("0:2:team", "alice", "", "between")); /* 6 */
+    append_ok(g, a_join("0:2:team", "alice", "bob"));            /* 7 */
+    append_ok(g, a_message("0:2:team", "bob", "", "two"));       /* 8 */
     return g;
 }
 
@@ -32,9 +32,8 @@ static void stints_bound_what_is_seen(void **state)
     size_t count;
 
     (void)state;
-    assert_string_equal(
-        mixed_of(g, "bob", 0),
-        "j3:alice: m4:alice:one l5:bob: j7:alice: m8:bob:two ");
+    assert_string_equal(mixed_of(g, "bob", 0),
+                        "j3:alice: m4:alice:one l5:bob: j7:alice: m8:bob:two ");
     assert_string_equal(mixed_of(g, "bob", 5), "j7:alice: m8:bob:two ");
     assert_string_equal(mixed_of(g, "eve", 0), "");
     reader = given_reader(g);
@@ -217,8 +216,8 @@ static void unread_counts_messages_by_others(void **state)
                                          1, 1, UINT64_MAX, &count),
                      ERR_NONE);
     assert_int_equal(count, 3);
-    assert_int_equal(reader_count_unread(reader, SPAN(GIVEN_APP),
-                                         SPAN("alice"), 1, 1, 8, &count),
+    assert_int_equal(reader_count_unread(reader, SPAN(GIVEN_APP), SPAN("alice"),
+                                         1, 1, 8, &count),
                      ERR_NONE);
     assert_int_equal(count, 1);
     assert_int_equal(reader_count_unread(reader, SPAN(GIVEN_APP), SPAN("bob"),

@@ -30,13 +30,10 @@ static void a_trim_leaves_an_honest_gap(void **state)
         append_ok(g, a_message("0:1:a:b", "a", ids[i], "x"));
     append_ok(g, a_message("0:1:a:c", "c", "", "y"));
     append_ok(g, a_trim("0:1:a:b", 4));
-    assert_string_equal(mixed_of(g, "a", 0),
-                        "gap1-4 m5:a:x m6:a:x m1:c:y ");
-    assert_string_equal(mixed_of(g, "a", 3),
-                        "gap1-4 m5:a:x m6:a:x m1:c:y ");
+    assert_string_equal(mixed_of(g, "a", 0), "gap1-4 m5:a:x m6:a:x m1:c:y ");
+    assert_string_equal(mixed_of(g, "a", 3), "gap1-4 m5:a:x m6:a:x m1:c:y ");
     assert_string_equal(mixed_of(g, "a", 4), "m5:a:x m6:a:x m1:c:y ");
-    assert_string_equal(chain_of(g, "0:1:a:b", 1, 9, false),
-                        "m5:a:x m6:a:x ");
+    assert_string_equal(chain_of(g, "0:1:a:b", 1, 9, false), "m5:a:x m6:a:x ");
     reader = given_reader(g);
     assert_int_equal(
         reader_conversation(reader, SPAN(GIVEN_APP), SPAN("0:1:a:b"), &c),
@@ -99,12 +96,12 @@ static void membership_survives_the_trim(void **state)
     struct failure why;
 
     (void)state;
-    append_ok(g, a_create("0:2:t", "a", "", "b"));    /* 1 */
-    append_ok(g, a_message("0:2:t", "b", "", "x"));   /* 2 */
-    append_ok(g, a_leave("0:2:t", "b"));              /* 3 */
-    append_ok(g, a_message("0:2:t", "a", "", "y"));   /* 4 */
-    append_ok(g, a_join("0:2:t", "a", "c"));          /* 5 */
-    append_ok(g, a_message("0:2:t", "c", "", "z"));   /* 6 */
+    append_ok(g, a_create("0:2:t", "a", "", "b"));     /* 1 */
+    append_ok(g, a_message("0:2:t", "b", "", "x"));    /* 2 */
+    append_ok(g, a_leave("0:2:t", "b"));               /* 3 */
+    append_ok(g, a_message("0:2:t", "a", "", "y"));    /* 4 */
+    append_ok(g, a_join("0:2:t", "a", "c"));           /* 5 */
+    append_ok(g, a_message("0:2:t", "c", "", "z"));    /* 6 */
     append_ok(g, a_message("0:2:t", "c", "", "last")); /* 7 */
     append_ok(g, a_trim("0:2:t", 6));
     for (int i = 0; i < 2; i++) {

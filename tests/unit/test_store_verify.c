@@ -1,4 +1,5 @@
-/* Verify finds each kind of planted damage, and rebuild mends what is derived. */
+/* Verify finds each kind of planted damage, and rebuild mends what is derived.
+ */
 #include "store/inside.h"
 #include "store/key.h"
 #include "tests/lib/given_store.h"
@@ -13,16 +14,16 @@ static struct given *given_some_of_all(void)
 {
     struct given *g = given_store();
 
-    append_ok(g, a_create("0:2:team", "alice", "j", "bob"));           /* 1 */
-    append_ok(g, a_message("0:2:team", "alice", "id1", "one"));        /* 2 */
-    append_ok(g, a_message("0:2:team", "bob", "", "two"));             /* 3 */
-    append_ok(g, a_message("0:1:alice:bob", "bob", "id2", "hi"));      /* 4 */
-    append_ok(g, a_join("0:2:team", "carol", "carol"));                /* 5 */
-    append_ok(g, a_mark(ENTRY_READ, "0:2:team", "bob", 3));            /* 6 */
-    append_ok(g, a_mark(ENTRY_DELIVERED, "0:2:team", "carol", 4));     /* 7 */
-    append_ok(g, a_leave("0:2:team", "bob"));                          /* 8 */
-    append_ok(g, a_message("0:2:team", "alice", "", "last"));          /* 9 */
-    append_ok(g, a_mark(ENTRY_TRIM, "0:2:team", "", 3));               /* 10 */
+    append_ok(g, a_create("0:2:team", "alice", "j", "bob"));       /* 1 */
+    append_ok(g, a_message("0:2:team", "alice", "id1", "one"));    /* 2 */
+    append_ok(g, a_message("0:2:team", "bob", "", "two"));         /* 3 */
+    append_ok(g, a_message("0:1:alice:bob", "bob", "id2", "hi"));  /* 4 */
+    append_ok(g, a_join("0:2:team", "carol", "carol"));            /* 5 */
+    append_ok(g, a_mark(ENTRY_READ, "0:2:team", "bob", 3));        /* 6 */
+    append_ok(g, a_mark(ENTRY_DELIVERED, "0:2:team", "carol", 4)); /* 7 */
+    append_ok(g, a_leave("0:2:team", "bob"));                      /* 8 */
+    append_ok(g, a_message("0:2:team", "alice", "", "last"));      /* 9 */
+    append_ok(g, a_mark(ENTRY_TRIM, "0:2:team", "", 3));           /* 10 */
     return g;
 }
 
@@ -193,6 +194,7 @@ static uint64_t problems_with(struct entry entry, uint64_t seq, conv_no conv)
     struct buf bytes;
     struct key key;
     uint64_t found;
+    enum err rebuilt;
 
     entry.lsn = 11;
     entry.seq = seq;
@@ -200,12 +202,14 @@ static uint64_t problems_with(struct entry entry, uint64_t seq, conv_no conv)
     buf_init(&bytes, 10000);
     entry_encode(&bytes, &entry);
     key_log(&key, 11);
-    assert_int_equal(tx_append(&tx, TABLE_LOG, &key,
-                               (struct span){bytes.data, bytes.size}),
-                     ERR_NONE);
+    assert_int_equal(
+        tx_append(&tx, TABLE_LOG, &key, (struct span){bytes.data, bytes.size}),
+        ERR_NONE);
     assert_int_equal(tx_commit(&tx), ERR_NONE);
-    (void)store_rebuild(g->store, NULL, NULL); /* tables that agree with it */
+    /* so that the tables agree with it, where that can be */
+    rebuilt = store_rebuild(g->store, NULL, NULL);
     found = quietly(g->store);
+    assert_true(rebuilt == ERR_NONE || found > 0);
     buf_fini(&bytes);
     given_end(g);
     return found;
@@ -218,11 +222,11 @@ static void entries_that_break_the_rules_are_found(void **state)
     (void)state;
     e = a_message("0:2:team", "alice", "", "x"); /* team is at seq 6 */
     assert_int_equal(problems_with(e, 7, 1), 0);
-    assert_true(problems_with(e, 8, 1) > 0);  /* a seq is missing */
-    assert_true(problems_with(e, 6, 1) > 0);  /* a seq twice */
-    assert_true(problems_with(e, 2, 1) > 0);  /* a trimmed one again */
-    assert_true(problems_with(e, 7, 4) > 0);  /* another conversation's number */
-    assert_true(problems_with(e, 1, 7) > 0);  /* nobody's */
+    assert_true(problems_with(e, 8, 1) > 0); /* a seq is missing */
+    assert_true(problems_with(e, 6, 1) > 0); /* a seq twice */
+    assert_true(problems_with(e, 2, 1) > 0); /* a trimmed one again */
+    assert_true(problems_with(e, 7, 4) > 0); /* another conversation's number */
+    assert_true(problems_with(e, 1, 7) > 0); /* nobody's */
     e.flags = ENTRY_TRIMMED;
     e.type = (struct span){0};
     e.body = SPAN("0123456789abcdef");
@@ -280,8 +284,7 @@ static void progress_ends_at_the_total(void **state)
     told = (struct told){0};
     assert_int_equal(store_rebuild(g->store, &check, &why), ERR_NONE);
     assert_int_equal(told.done, told.total);
-    assert_int_equal(store_count(g->store, &entries, &conversations),
-                     ERR_NONE);
+    assert_int_equal(store_count(g->store, &entries, &conversations), ERR_NONE);
     assert_int_equal(entries, 9);
     assert_int_equal(conversations, 2);
     given_end(g);
