@@ -298,6 +298,15 @@ struct event *event_heartbeat(const char *epoch, lsn at, uint64_t now_ms)
     return close_object(&out, "heartbeat", at);
 }
 
+/* A reason that is no error code of the contract means: come back later. */
+static enum err err_of_reason(const char *reason)
+{
+    for (enum err err = ERR_NONE + 1; err < ERR_COUNT; err++)
+        if (strcmp(err_code(err), reason) == 0)
+            return err_wire(err);
+    return ERR_UNAVAILABLE;
+}
+
 struct event *event_bye(const char *reason, const char *message,
                         uint32_t retry_after_ms)
 {
@@ -308,7 +317,7 @@ struct event *event_bye(const char *reason, const char *message,
     add_text(&out, "reason", span_of(reason));
     add_number(&out, "retry_after_ms", retry_after_ms);
     buf_append_text(&out, ",\"error\":{\"code\":");
-    json_quote(&out, span_of(reason));
+    json_quote(&out, span_of(err_code(err_of_reason(reason))));
     add_text(&out, "message", span_of(message));
     add_number(&out, "retry_after_ms", retry_after_ms);
     buf_append_text(&out, "}");

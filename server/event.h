@@ -48,7 +48,8 @@ struct event *event_hello(const char *epoch, lsn at, uint64_t heartbeat_ms,
                           uint64_t now_ms, struct span user);
 struct event *event_reset(const char *epoch, lsn at, const char *reason);
 struct event *event_heartbeat(const char *epoch, lsn at, uint64_t now_ms);
-/* bye: carries an error's code as reason ("draining", "token_expired", …). */
+/* bye: `reason` is an error's code ("token_expired") or another word
+ * ("draining", "recycled"), whose error is then `unavailable`. */
 struct event *event_bye(const char *reason, const char *message,
                         uint32_t retry_after_ms);
 

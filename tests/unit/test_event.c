@@ -197,6 +197,27 @@ static void sse_carries_cursor_kind_and_data(void **state)
     burst_unref(burst);
 }
 
+static void a_bye_carries_an_error_of_the_contract(void **state)
+{
+    static const char *const expected[][2] = {
+        {"draining", "unavailable"},
+        {"recycled", "unavailable"},
+        {"token_expired", "token_expired"},
+        {"not_member", "not_member"}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
+        struct event *event = event_bye(expected[i][0], "words", 7);
+        json_t *json = parsed(event);
+
+        assert_string_equal(text_of(json, "reason"), expected[i][0]);
+        assert_string_equal(text_of(json_object_get(json, "error"), "code"),
+                            expected[i][1]);
+        json_decref(json);
+        event_unref(event);
+    }
+}
+
 static void short_memory_yields_no_event_and_no_leak(void **state)
 {
     struct entry entry = a_message();
@@ -228,6 +249,7 @@ int main(void)
         cmocka_unit_test(what_is_no_cursor_is_refused),
         cmocka_unit_test(all_readers_of_a_burst_share_its_bytes),
         cmocka_unit_test(sse_carries_cursor_kind_and_data),
+        cmocka_unit_test(a_bye_carries_an_error_of_the_contract),
         cmocka_unit_test(short_memory_yields_no_event_and_no_leak),
     };
 
