@@ -99,6 +99,7 @@ static enum err take_settings(struct call *call, struct conv_settings *settings)
     int history = 0;
     enum err err = inner(call, "settings", &object);
 
+    settings->joinable = true; /* its id, random unless chosen, is the key */
     if (err || !object)
         return err;
     call->params = object;

@@ -647,7 +647,7 @@ static void coming_and_going_is_answered_with_its_place(void **state)
     json_t *answer;
 
     did(*state, "one/alice", "conversation.create",
-        "{'type':'group','id':'g','settings':{'joinable':true}}");
+        "{'type':'group','id':'g'}");
     answer =
         ok(*state, "one/bob", "conversation.join", "{'conversation':'0:2:g'}");
     assert_int_equal(number(answer, "seq"), 2);
@@ -662,7 +662,7 @@ static void coming_and_going_is_answered_with_its_place(void **state)
     assert_int_equal(number(answer, "seq"), 3);
     json_decref(answer);
     did(*state, "one/alice", "conversation.create",
-        "{'type':'group','id':'closed'}");
+        "{'type':'group','id':'closed','settings':{'joinable':false}}");
     refused(*state, "one/bob", "conversation.join",
             "{'conversation':'0:2:closed'}", ERR_FORBIDDEN, "member");
     refused(*state, "one/bob", "conversation.leave",
@@ -793,7 +793,8 @@ static void strangers_are_refused_by_every_method(void **state)
 {
     say(*state, "one/bob", "0:1:alice:bob", 1);
     did(*state, "one/alice", "conversation.create",
-        "{'type':'group','id':'g','members':['bob']}");
+        "{'type':'group','id':'g','members':['bob'],'settings':"
+        "{'joinable':false}}");
     all_refused(*state, "one/eve", "0:2:g", ERR_NOT_MEMBER);
     all_refused(*state, "one/eve", "0:2:nowhere", ERR_NOT_FOUND);
     all_refused(*state, "one/eve", "0:3:nowhere", ERR_NOT_FOUND);
