@@ -146,11 +146,17 @@ static enum err place_in_chain(struct carrier *carrier, struct reader *reader,
     return rc ? fail_plain(why, rc) : ERR_NONE;
 }
 
+/* What is in memory may be behind: who has just been let in, by an entry that
+ * this worker has not heard of, may follow, and sees from that entry on. */
 static enum err may_follow(const struct carrier *carrier,
+                           struct reader *reader,
                            const struct conversation *conversation,
                            struct failure *why)
 {
     const struct session *session = carrier->session;
+    struct stint stint;
+    size_t count = 0;
+    enum err rc;
 
     if (conversation->inbox != session->who.inbox)
         return fail(why, ERR_NOT_FOUND, "'conversation' does not exist");
@@ -159,7 +165,14 @@ static enum err may_follow(const struct carrier *carrier,
     for (size_t i = 0; i < session->interest_count; i++)
         if (session->interests[i]->stint.conv == conversation->no)
             return ERR_NONE;
-    return fail(why, ERR_NOT_MEMBER, "you are not in this 'conversation'");
+    rc = reader_stints_in(reader, span_of(session->who.app),
+                          span_of(session->who.user), conversation->no,
+                          &stint, 1, &count);
+    if (rc)
+        return fail_plain(why, rc);
+    return count ? ERR_NONE
+                 : fail(why, ERR_NOT_MEMBER,
+                        "you are not in this 'conversation'");
 }
 
 static enum err join_conversation(struct carrier *carrier,
@@ -176,7 +189,7 @@ static enum err join_conversation(struct carrier *carrier,
         return fail(why, ERR_NOT_FOUND, "'conversation' does not exist");
     if (rc)
         return fail_plain(why, rc);
-    rc = may_follow(carrier, &conversation, why);
+    rc = may_follow(carrier, reader, &conversation, why);
     if (!rc)
         rc = place_in_chain(carrier, reader, follow, cursor_given,
                             &conversation, why);
@@ -365,8 +378,9 @@ struct reading {
     size_t max_bytes;
     lsn upto;
     lsn passed;    /* single chain: the last entry looked at */
-    bool stopped;  /* full, or out of memory */
-    bool failed;
+    bool stopped;  /* full */
+    bool failed;   /* out of memory */
+    bool ended;    /* single chain: what follows is not announced */
 };
 
 static bool take_event(struct reading *reading, struct event *event)
@@ -405,8 +419,11 @@ static bool take_gap(const struct gap *gap, void *arg)
     return take_event(reading, event_of_gap(reading->burst->epoch, gap));
 }
 
-static bool worth_reading(const struct interest *interest, lsn cursor)
+/* A stint that begins behind the head is not there yet (watch_note). */
+static bool worth_reading(const struct interest *interest, lsn cursor, lsn head)
 {
+    if (interest->stint.join_lsn > head)
+        return false;
     return interest->watch ? interest->watch->latest > cursor
                            : interest->end > cursor;
 }
@@ -425,7 +442,7 @@ static enum err read_mixed(struct carrier *carrier, struct reading *reading,
     if (!stints)
         return ERR_NOMEM;
     for (size_t i = 0; i < session->interest_count; i++)
-        if (worth_reading(session->interests[i], cursor))
+        if (worth_reading(session->interests[i], cursor, reading->upto))
             stints[count++] = session->interests[i]->stint;
     rc = mixed_read(carrier->worker->reader, span_of(session->who.user),
                     stints, count, &cursor, reading->upto, take_entry,
@@ -455,19 +472,46 @@ bool carrier_sees(const struct carrier *carrier, uint64_t seq)
     return false;
 }
 
+/* The first seqs from *from on that a carrier of one conversation may see, the
+ * last of them in *to; false: none. */
+static bool next_sight(const struct carrier *carrier, uint64_t *from,
+                       uint64_t *to)
+{
+    const struct session *session = carrier->session;
+    uint64_t first = UINT64_MAX;
+
+    *to = UINT64_MAX;
+    if (carrier->watch->type == CONV_CHANNEL)
+        return true;
+    for (size_t i = 0; i < session->interest_count; i++) {
+        const struct stint *stint = &session->interests[i]->stint;
+        uint64_t last = stint->to_seq ? stint->to_seq : UINT64_MAX;
+        uint64_t begin = stint->from_seq > *from ? stint->from_seq : *from;
+
+        if (stint->conv != carrier->conv || begin > last || begin >= first)
+            continue;
+        first = begin;
+        *to = last;
+    }
+    *from = first;
+    return first != UINT64_MAX;
+}
+
 static bool take_link(const struct entry *entry, struct span bytes, void *arg)
 {
     struct reading *reading = arg;
-    struct carrier *carrier = reading->carrier;
 
-    if (entry->lsn > reading->upto)
-        return false; /* not announced yet: not for now */
+    if (entry->lsn > reading->upto) { /* not announced yet: not for now */
+        reading->ended = true;
+        return false;
+    }
     reading->passed = entry->lsn;
-    carrier->seq = entry->seq;
-    return !carrier_sees(carrier, entry->seq) || take_entry(entry, bytes, reading);
+    reading->carrier->seq = entry->seq;
+    return take_entry(entry, bytes, reading);
 }
 
-static bool take_chain_gap(struct reading *reading,
+/* What retention took of what the carrier may see. */
+static void take_chain_gap(struct reading *reading,
                            const struct conversation *conversation)
 {
     struct carrier *carrier = reading->carrier;
@@ -479,14 +523,14 @@ static bool take_chain_gap(struct reading *reading,
         .to = conversation->trimmed_seq,
         .at = conversation->trimmed_lsn,
     };
+    uint64_t last;
 
-    if (carrier->seq >= conversation->trimmed_seq)
-        return true;
-    while (gap.from <= gap.to && !carrier_sees(carrier, gap.from))
-        gap.from++;
-    carrier->seq = conversation->trimmed_seq;
-    reading->passed = conversation->trimmed_lsn;
-    return gap.from > gap.to || take_gap(&gap, reading);
+    if (carrier->seq >= gap.to)
+        return;
+    carrier->seq = gap.to;
+    reading->passed = gap.at;
+    if (next_sight(carrier, &gap.from, &last) && gap.from <= gap.to)
+        (void)take_gap(&gap, reading);
 }
 
 static enum err read_chain(struct carrier *carrier, struct reading *reading,
@@ -494,14 +538,22 @@ static enum err read_chain(struct carrier *carrier, struct reading *reading,
 {
     struct reader *reader = carrier->worker->reader;
     struct conversation conversation;
-    uint64_t began = carrier->seq;
+    uint64_t began = carrier->seq, from, to;
     enum err rc = reader_conversation_no(reader,
                                          span_of(carrier->session->who.app),
                                          carrier->conv, &conversation);
 
-    if (!rc && take_chain_gap(reading, &conversation))
-        rc = chain_read(reader, carrier->conv, carrier->seq + 1,
-                        conversation.last_seq, false, take_link, reading);
+    if (!rc)
+        take_chain_gap(reading, &conversation);
+    from = carrier->seq + 1;
+    while (!rc && !reading->stopped && !reading->failed && !reading->ended &&
+           next_sight(carrier, &from, &to) && from <= conversation.last_seq) {
+        if (to > conversation.last_seq)
+            to = conversation.last_seq;
+        rc = chain_read(reader, carrier->conv, from, to, false, take_link,
+                        reading);
+        from = to + 1;
+    }
     if (!rc && reading->failed)
         rc = ERR_NOMEM;
     if (rc) {

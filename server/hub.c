@@ -98,9 +98,12 @@ static void touch_session(struct session *session, const struct entry *entry,
     }
 }
 
+/* Two stints of a session may seem to last (watch_note): an entry is for the
+ * one that had begun. */
 static bool is_for(const struct entry *entry, const struct interest *interest)
 {
-    if (entry->seq && entry->seq < interest->stint.from_seq)
+    if (entry->lsn < interest->stint.join_lsn ||
+        (entry->seq && entry->seq < interest->stint.from_seq))
         return false;
     return entry->audience != TO_OTHERS ||
            !span_is(entry->from, interest->session->who.user);
@@ -151,6 +154,7 @@ static void close_burst(struct conversation_watch *watch)
     burst_unref(watch->burst);
     watch->burst = NULL;
     list_remove(&watch->open_link);
+    watch_release(watch); /* whoever listened may be gone */
 }
 
 static bool anyone_listens(const struct conversation_watch *watch)
@@ -175,6 +179,12 @@ static void now_behind(struct hub *hub, struct carrier *carrier)
         list_append(&hub->due, &carrier->due);
 }
 
+static void session_behind(struct session *session)
+{
+    list_each(node, &session->carriers)
+        now_behind(session->hub, container_of(node, struct carrier, link));
+}
+
 /* Without memory nobody may miss it: everyone who listens reads the log. */
 static void all_behind(struct conversation_watch *watch)
 {
@@ -182,12 +192,7 @@ static void all_behind(struct conversation_watch *watch)
     list_each(node, &watch->carriers)
         now_behind(watch->hub, container_of(node, struct carrier, link));
     list_each(node, &watch->interests)
-    {
-        struct interest *interest = container_of(node, struct interest, link);
-
-        list_each(inner, &interest->session->carriers)
-            now_behind(watch->hub, container_of(inner, struct carrier, link));
-    }
+        session_behind(container_of(node, struct interest, link)->session);
 }
 
 static void deliver_entry(struct conversation_watch *watch,
@@ -240,16 +245,20 @@ static void deliver_to_own(struct hub *hub, const struct entry *entry)
     if (!watch || entry->kind == ENTRY_DELIVERED ||
         name_parse(&name, entry->conversation))
         return;
+    watch->latest = entry->lsn > watch->latest ? entry->lsn : watch->latest;
     session = session_find(hub, entry->app, name.inbox, entry->from);
     if (!session)
         return;
-    watch->latest = entry->lsn > watch->latest ? entry->lsn : watch->latest;
+    if (entry->lsn > session->latest)
+        session->latest = entry->lsn;
     event = event_of_entry(hub->epoch, entry);
     burst = event ? burst_create(hub->epoch) : NULL;
+    if (event && !burst)
+        event_unref(event);
     if (burst && burst_add(burst, event))
         touch_session(session, entry, burst);
-    else if (!burst)
-        event_unref(event);
+    else
+        session_behind(session);
     burst_unref(burst);
 }
 
@@ -277,16 +286,25 @@ static bool find_stint(struct hub *hub, const struct entry *entry,
 }
 
 /* What is in memory about a session is no longer right, for lack of memory or
- * worse: its streams end, to come back with their cursors to one loaded anew. */
+ * worse: its streams end, to come back with their cursors to one loaded anew.
+ * At once, before they are handed anything of this commit: what they would have
+ * missed lies in it. */
 static void drop_session(struct hub *hub, struct session *session)
 {
-    trace(TRACE_ERROR, "session dropped", "reason=unavailable");
-    list_each(node, &session->carriers)
-    {
-        struct carrier *carrier = container_of(node, struct carrier, link);
+    struct farewell dropped = {
+        .reason = err_code(ERR_UNAVAILABLE),
+        .message = err_text(ERR_UNAVAILABLE),
+        .retry_after_ms = 1000,
+        .come_back = true,
+    };
 
-        if (list_empty(&carrier->leaving))
-            list_append(&hub->leaving, &carrier->leaving);
+    trace(TRACE_ERROR, "session dropped", "reason=unavailable");
+    list_each_safe(node, &hub->all)
+    {
+        struct carrier *carrier = container_of(node, struct carrier, all);
+
+        if (carrier->session == session)
+            carrier->via->end(carrier, &dropped);
     }
     session_disown(session);
 }
@@ -352,7 +370,10 @@ static void see_out(struct hub *hub, const struct entry *entry)
         {
             struct carrier *carrier = container_of(node, struct carrier, link);
 
-            if (carrier->session == session)
+            if (carrier->session != session)
+                continue;
+            carrier->past = true; /* from here on each entry is looked at */
+            if (list_empty(&carrier->leaving))
                 list_append(&hub->leaving, &carrier->leaving);
         }
         interest_close(session, entry->conv, entry->seq, entry->lsn);
@@ -475,20 +496,13 @@ static void evict(struct hub *hub)
         .reason = err_code(ERR_NOT_MEMBER),
         .message = "you have left this conversation",
     };
-    struct farewell dropped = {
-        .reason = err_code(ERR_UNAVAILABLE),
-        .message = err_text(ERR_UNAVAILABLE),
-        .retry_after_ms = 1000,
-        .come_back = true,
-    };
 
     while (!list_empty(&hub->leaving)) {
         struct carrier *carrier =
             container_of(hub->leaving.next, struct carrier, leaving);
 
         list_remove(&carrier->leaving);
-        if (carrier->via->end)
-            carrier->via->end(carrier, carrier->watch ? &left : &dropped);
+        carrier->via->end(carrier, &left);
     }
 }
 

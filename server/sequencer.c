@@ -15,8 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define GROUP_MAX 4096 /* entries in one commit */
+#define GROUP_MAX 4096               /* entries in one commit */
+#define GROUP_MAX_BYTES (32u << 20)  /* beyond, the next begins */
 #define QUEUE_MAX 65536
+#define QUEUE_MAX_BYTES (256u << 20)
 #define LIFE_SIGN_MS 200
 #define RETENTION_STEP_MS 10 /* between two parts of one retention pass */
 #define RETENTION_STEP 1000  /* conversations looked at in one part */
@@ -29,7 +31,7 @@ struct sequencer {
     struct mailbox box;
     struct letter stop, reload;
     atomic_bool stopping;
-    atomic_size_t queue;
+    atomic_size_t queue, queue_bytes;
     size_t max_queue;
     struct metrics metrics;
     uv_loop_t loop;
@@ -37,6 +39,8 @@ struct sequencer {
     uv_timer_t life, retention, syncer;
     struct reader *reader;
     conv_no trim_next; /* where the retention pass goes on; 0: a new one */
+    struct trim *trims; /* found, not yet committed */
+    uint64_t trims_before; /* metrics.trimmed when they were looked for */
     bool unsynced;
 };
 
@@ -325,8 +329,11 @@ static void commit_group(struct sequencer *sequencer,
     struct group group = {
         .sequencer = sequencer, .members = members, .count = count};
     uint64_t began_us = clock_mono_us();
+    size_t bytes = 0;
     enum err rc = group_prepare(&group);
 
+    for (size_t i = 0; i < count; i++)
+        bytes += members[i]->size;
     if (!rc)
         rc = group_apply(&group);
     if (!rc)
@@ -339,6 +346,7 @@ static void commit_group(struct sequencer *sequencer,
         sequencer->unsynced = true;
     }
     atomic_fetch_sub(&sequencer->queue, count);
+    atomic_fetch_sub(&sequencer->queue_bytes, bytes);
     if (rc) {
         group_fail(&group, rc);
     } else {
@@ -364,14 +372,10 @@ static void trim_done(struct submission *submission)
     mem_free(container_of(submission, struct trim, submission));
 }
 
-struct trim_list {
-    struct trim *first;
-};
-
 static bool note_trim(struct span app, struct span conversation, uint64_t mark,
                       void *arg)
 {
-    struct trim_list *list = arg;
+    struct sequencer *sequencer = arg;
     struct trim *trim =
         mem_zalloc(sizeof *trim + app.size + conversation.size);
 
@@ -387,44 +391,61 @@ static bool note_trim(struct span app, struct span conversation, uint64_t mark,
         .mark = mark,
     };
     trim->submission.done = trim_done;
-    trim->next = list->first;
-    list->first = trim;
+    trim->next = sequencer->trims;
+    sequencer->trims = trim;
     return true;
 }
 
-/* One part of a retention pass; each conversation's trim is a commit of its
- * own, so that senders are never kept waiting for more than one of them. */
-static void retention_step(uv_timer_t *timer)
+/* Look for what retention takes in one part of the conversations. */
+static enum err find_trims(struct sequencer *sequencer)
 {
-    struct sequencer *sequencer = timer->data;
     const struct config *config = sequencer->config;
-    struct trim_list list = {0};
-    uint64_t trimmed = sequencer->metrics.trimmed;
     enum err rc = reader_begin(sequencer->reader);
 
+    sequencer->trims_before = sequencer->metrics.trimmed;
     if (!rc) {
         rc = retention_find(sequencer->reader, clock_wall_ms(),
                             config->retention_max_age_s * 1000,
                             config->retention_max_count, &sequencer->trim_next,
-                            RETENTION_STEP, note_trim, &list);
+                            RETENTION_STEP, note_trim, sequencer);
         reader_end(sequencer->reader);
     }
     if (rc)
         trace(TRACE_WARN, "retention could not look", "reason=%s",
               err_code(rc));
-    while (list.first) {
-        struct submission *submission = &list.first->submission;
+    return rc;
+}
 
-        list.first = list.first->next;
-        atomic_fetch_add(&sequencer->queue, 1);
-        commit_group(sequencer, &submission, 1);
+static void commit_trim(struct sequencer *sequencer)
+{
+    struct submission *submission = &sequencer->trims->submission;
+
+    sequencer->trims = sequencer->trims->next;
+    atomic_fetch_add(&sequencer->queue, 1);
+    commit_group(sequencer, &submission, 1);
+}
+
+/* One step of a retention pass: look, or trim one conversation. Each trim is a
+ * commit and a turn of the loop of its own, so that senders are never kept
+ * waiting for more than one of them. */
+static void retention_step(uv_timer_t *timer)
+{
+    struct sequencer *sequencer = timer->data;
+    enum err rc = ERR_NONE;
+    uint64_t wait_ms = 0;
+
+    if (sequencer->trims)
+        commit_trim(sequencer);
+    else
+        rc = find_trims(sequencer);
+    if (!sequencer->trims) {
+        bool more = sequencer->trim_next || sequencer->trims_before !=
+                                                sequencer->metrics.trimmed;
+
+        wait_ms = more && !rc ? RETENTION_STEP_MS
+                              : sequencer->config->retention_interval_ms;
     }
-    uv_timer_start(timer, retention_step,
-                   !rc && (sequencer->trim_next ||
-                           trimmed != sequencer->metrics.trimmed)
-                       ? RETENTION_STEP_MS
-                       : config->retention_interval_ms,
-                   0);
+    uv_timer_start(timer, retention_step, wait_ms, 0);
 }
 
 /* --- the thread --------------------------------------------------------- */
@@ -448,14 +469,20 @@ static void close_handle(uv_handle_t *handle, void *arg)
         uv_close(handle, NULL);
 }
 
+/* A submission is borrowed until its done(), which may come as soon as its group
+ * is committed, and a reload letter may be posted again as soon as it was taken:
+ * so what follows is looked up before. */
 static void receive(struct mailbox *box, struct letter *oldest)
 {
     struct sequencer *sequencer = container_of(box, struct sequencer, box);
     struct submission *members[GROUP_MAX];
-    size_t count = 0;
+    size_t count = 0, bytes = 0;
     bool stop = false;
 
-    for (; oldest; oldest = oldest->next) {
+    for (struct letter *next; oldest; oldest = next) {
+        struct submission *submission;
+
+        next = oldest->next;
         if (oldest == &sequencer->reload) {
             take_config(sequencer);
             continue;
@@ -464,11 +491,14 @@ static void receive(struct mailbox *box, struct letter *oldest)
             stop = true;
             continue;
         }
-        if (count == GROUP_MAX) {
+        submission = container_of(oldest, struct submission, letter);
+        if (count == GROUP_MAX ||
+            (count && bytes + submission->size > GROUP_MAX_BYTES)) {
             commit_group(sequencer, members, count);
-            count = 0;
+            count = bytes = 0;
         }
-        members[count++] = container_of(oldest, struct submission, letter);
+        members[count++] = submission;
+        bytes += submission->size;
     }
     if (count)
         commit_group(sequencer, members, count);
@@ -535,6 +565,12 @@ static void drain_loop(struct sequencer *sequencer)
 
 static void sequencer_free(struct sequencer *sequencer)
 {
+    while (sequencer->trims) {
+        struct trim *trim = sequencer->trims;
+
+        sequencer->trims = trim->next;
+        mem_free(trim); /* the next start will find it again */
+    }
     reader_destroy(sequencer->reader);
     config_unref(atomic_exchange(&sequencer->new_config, NULL));
     config_unref(sequencer->config);
@@ -577,15 +613,31 @@ free_sequencer:
     return fail_plain(why, rc);
 }
 
+/* The queue takes at least one, however large. */
+static bool take_room(struct sequencer *sequencer, size_t size)
+{
+    size_t waiting = atomic_fetch_add(&sequencer->queue, 1);
+    size_t bytes = atomic_fetch_add(&sequencer->queue_bytes, size);
+
+    if (waiting < sequencer->max_queue &&
+        (!bytes || bytes + size <= QUEUE_MAX_BYTES))
+        return true;
+    atomic_fetch_sub(&sequencer->queue, 1);
+    atomic_fetch_sub(&sequencer->queue_bytes, size);
+    return false;
+}
+
 enum err sequencer_submit(struct sequencer *sequencer,
                           struct submission *submission, struct failure *why)
 {
     if (atomic_load_explicit(&sequencer->stopping, memory_order_relaxed))
         return fail(why, ERR_UNAVAILABLE, "the server is stopping");
-    if (atomic_fetch_add(&sequencer->queue, 1) >= sequencer->max_queue) {
-        atomic_fetch_sub(&sequencer->queue, 1);
+    submission->size = sizeof *submission + submission->entry.body.size +
+                       submission->entry.users.size;
+    if (!take_room(sequencer, submission->size)) {
         fail(why, ERR_OVERLOADED, "too many messages are waiting to be stored");
-        why->retry_after_ms = 500 + (uint32_t)random_below(1000);
+        if (why)
+            why->retry_after_ms = 500 + (uint32_t)random_below(1000);
         return ERR_OVERLOADED;
     }
     submission->failure.err = ERR_NONE;

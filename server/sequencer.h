@@ -48,6 +48,7 @@ struct submission {
     struct applied applied;  /* filled in before done() */
     struct failure failure;  /* err ERR_NONE on success */
     struct submission *next; /* the sequencer's, then the announcement's */
+    size_t size;             /* the sequencer's: what it weighs in the queue */
 };
 
 /* A worker's side of the sequencer. */
@@ -67,7 +68,7 @@ struct sequencer_options {
     struct config *config;
     struct port **ports; /* borrowed array, outlives the sequencer */
     size_t port_count;
-    size_t max_queue; /* submissions waiting; 0: 65536 */
+    size_t max_queue; /* submissions waiting; 0: 65536. In bytes: 256 MiB */
 };
 MUST_CHECK enum err sequencer_start(struct sequencer **out,
                                     const struct sequencer_options *options,

@@ -157,10 +157,23 @@ enum err interest_open(struct session *session, const struct stint *stint,
     return interest ? listen_to(interest, conversation) : ERR_NOMEM;
 }
 
+/* Of the stints that seem to last (watch_note) the one that a leave at `seq`
+ * ends: those behind it are known too early. */
+static struct interest *interest_before(const struct session *session,
+                                        conv_no conv, uint64_t seq)
+{
+    for (size_t i = session->interest_count; i-- > 0;)
+        if (session->interests[i]->stint.conv == conv &&
+            session->interests[i]->watch &&
+            session->interests[i]->stint.join_seq < seq)
+            return session->interests[i];
+    return NULL;
+}
+
 void interest_close(struct session *session, conv_no conv, uint64_t to_seq,
                     lsn end)
 {
-    struct interest *interest = interest_find(session, conv);
+    struct interest *interest = interest_before(session, conv, to_seq);
     struct conversation_watch *watch;
 
     if (!interest)

@@ -49,6 +49,7 @@ struct worker {
     size_t calls; /* method calls in flight */
     /* the rest is worker.c's */
     struct poller poller; /* of sockets that no library holds */
+    struct list streams;  /* transports/stream_conn.c's: closed at the end */
     struct mailbox control;
     uv_timer_t ticker;
     uv_prepare_t turn;

@@ -1,13 +1,13 @@
 /* Very many sockets in one loop, each costing one epoll_ctl in its life: a
  * private edge-triggered epoll, nested in the loop by one uv_poll.
  *
- * Edge-triggered means: ready() comes once for each thing that happens, so it must
- * read or write until EAGAIN, or not care.
+ * Edge-triggered means: ready() comes once for each thing that happens, so it
+ * must read or write until EAGAIN, or not care.
  *
  * Errors   poller_init() and poller_add() fail when the kernel does.
  * Threads  the loop's.
- * Memory   a watch lives in its owner, who removes it before freeing it; that is
- *          allowed for any watch inside any ready(). The fd stays the owner's.
+ * Memory   a watch lives in its owner, who removes it before freeing it; that
+ * is allowed for any watch inside any ready(). The fd stays the owner's.
  */
 #ifndef RUNG_BASE_POLLER_H
 #define RUNG_BASE_POLLER_H

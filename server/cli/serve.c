@@ -26,8 +26,7 @@ struct serving {
     bool draining;
 };
 
-/* --- the process
- * ----------------------------------------------------------------- */
+/* --- the process -------------------------------------------------------- */
 
 static void ready_process(void)
 {
@@ -52,8 +51,7 @@ static size_t worker_count(const struct config *config)
     return cores < WORKERS_MAX ? cores : WORKERS_MAX;
 }
 
-/* --- signals
- * ----------------------------------------------------------------------- */
+/* --- signals ------------------------------------------------------------ */
 
 static void drain(struct serving *serving)
 {
@@ -142,8 +140,7 @@ static void close_loop(struct serving *serving)
     uv_loop_close(&serving->loop);
 }
 
-/* --- workers
- * ------------------------------------------------------------------------- */
+/* --- workers ------------------------------------------------------------ */
 
 static void name_url(struct server *server, const struct listener *listener)
 {
@@ -220,8 +217,7 @@ static enum err start_sequencer(struct serving *serving, struct failure *why)
     return sequencer_start(&server->sequencer, &options, why);
 }
 
-/* --- the whole
- * -------------------------------------------------------------------------- */
+/* --- the whole ---------------------------------------------------------- */
 
 /* On stdout, for people and for scripts: the URL, and with --demo a line to
  * try. */
@@ -268,10 +264,11 @@ static enum err serve(struct serving *serving, struct failure *why)
         goto close_store;
     server->workers = mem_zalloc(count * sizeof(struct worker *));
     serving->ports = mem_zalloc(count * sizeof(struct port *));
-    rc = server->workers && serving->ports ? ERR_NONE
-                                           : fail_plain(why, ERR_NOMEM);
-    if (!rc)
-        rc = make_workers(serving, count, why);
+    if (!server->workers || !serving->ports) {
+        rc = fail_plain(why, ERR_NOMEM);
+        goto free_arrays;
+    }
+    rc = make_workers(serving, count, why);
     if (rc)
         goto stop_workers;
     rc = start_sequencer(serving, why);
@@ -284,6 +281,7 @@ static enum err serve(struct serving *serving, struct failure *why)
 
 stop_workers:
     destroy_workers(serving);
+free_arrays:
     mem_free(server->workers);
     mem_free(serving->ports);
     close_loop(serving);

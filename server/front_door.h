@@ -1,0 +1,30 @@
+/* The front door: accepts, waits for a request's whole head without taking it
+ * out of the socket, refuses what is malformed, and gives the socket to the
+ * WebSocket host or to the HTTP host.
+ *
+ * Errors   a peer's faults are answered (400, 426, 431, 503 …) and closed.
+ * Threads  the worker's loop; create before it runs.
+ */
+#ifndef RUNG_FRONT_DOOR_H
+#define RUNG_FRONT_DOOR_H
+
+#include "server/listener.h"
+#include "server/worker.h"
+
+/* Creates both hosts as well and sets worker->http and worker->ws. Takes the
+ * sockets out of `listener`. */
+MUST_CHECK enum err front_door_create(struct front_door **out,
+                                      struct worker *worker,
+                                      struct listener *listener,
+                                      struct failure *why);
+/* See http_host_turn(). */
+bool front_door_turn(struct front_door *door);
+/* Stop listening; whoever has not asked anything yet is closed. */
+void front_door_drain(struct front_door *door);
+/* Connections left, of every kind. */
+bool front_door_empty(const struct front_door *door);
+/* Close everything at once; the loop must turn until its handles are closed. */
+void front_door_close(struct front_door *door);
+void front_door_free(struct front_door *door); /* NULL: nothing */
+
+#endif

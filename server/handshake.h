@@ -1,0 +1,23 @@
+/* What a WebSocket handshake must look like (RFC 6455 section 4.2.1), checked
+ * in full before the library sees it, because that lets nearly anything pass.
+ *
+ * Errors   BAD_REQUEST, METHOD_NOT_ALLOWED, NOT_FOUND, FORBIDDEN (the Origin),
+ *          UNSUPPORTED_VERSION, with words.
+ * Threads  pure.
+ */
+#ifndef RUNG_HANDSHAKE_H
+#define RUNG_HANDSHAKE_H
+
+#include "server/config.h"
+#include "server/head.h"
+
+#define WS_PATH "/v1/ws"
+
+/* Whether this request is the WebSocket's business: it asks for an upgrade to
+ * it, or for its path. Other upgrades (h2c) are politely ignored. */
+bool handshake_wanted(const struct head *head);
+MUST_CHECK enum err handshake_check(const struct config *config,
+                                    const struct head *head,
+                                    struct failure *why);
+
+#endif

@@ -1,0 +1,43 @@
+/* UTF-8, checked one sequence at a time (The Unicode Standard, table 3-7). */
+#include "server/utf8.h"
+
+static bool is_tail(unsigned char c)
+{
+    return (c & 0xc0) == 0x80;
+}
+
+/* How long the sequence at `at` is; 0 when it is not one. */
+static size_t sequence(const unsigned char *at, size_t left)
+{
+    unsigned char c = at[0];
+
+    if (c < 0x80)
+        return 1;
+    if (c < 0xc2 || left < 2 || !is_tail(at[1]))
+        return 0;
+    if (c < 0xe0)
+        return 2;
+    if (left < 3 || !is_tail(at[2]))
+        return 0;
+    if (c < 0xf0)
+        return (c == 0xe0 && at[1] < 0xa0) || (c == 0xed && at[1] > 0x9f) ? 0
+                                                                          : 3;
+    if (c > 0xf4 || left < 4 || !is_tail(at[3]))
+        return 0;
+    return (c == 0xf0 && at[1] < 0x90) || (c == 0xf4 && at[1] > 0x8f) ? 0 : 4;
+}
+
+bool utf8_valid(const char *text, size_t size)
+{
+    const unsigned char *at = (const unsigned char *)text;
+
+    while (size) {
+        size_t length = sequence(at, size);
+
+        if (!length)
+            return false;
+        at += length;
+        size -= length;
+    }
+    return true;
+}

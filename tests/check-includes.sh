@@ -1,0 +1,72 @@
+#!/bin/sh
+# The arrows of who may know whom: an include that points the wrong way, or a
+# library away from its home, fails. Prints each offence, then a count.
+#
+#   server/base <- store <- server <- transports <- main, front_door, worker,
+#                                                   table
+
+cd "$(dirname "$0")/.." || exit 1
+passed=0
+failed=0
+
+# rule TEXT PATTERN FILE...: no FILE may include what matches PATTERN
+rule() {
+    text=$1 pattern=$2
+    shift 2
+    found=$([ $# -eq 0 ] ||
+        grep -nE "^[[:space:]]*#[[:space:]]*include[[:space:]]*[<\"]($pattern)" \
+            /dev/null "$@")
+    if [ -n "$found" ]; then
+        echo "not ok $text"
+        printf '%s\n' "$found" | sed 's/^/    /'
+        failed=$((failed + 1))
+    else
+        echo "ok $text"
+        passed=$((passed + 1))
+    fi
+}
+
+# files FIND-EXPRESSION...: our C files of server, store and transports, chosen
+files() {
+    find server store transports -name '*.[ch]' "$@" 2>/dev/null | sort
+}
+
+# Who puts the parts together may know them all.
+assembly='server/(main|front_door|worker|cli/[a-z_]+)\.[ch]'
+
+# shellcheck disable=SC2046  # no file of ours has a space in its name
+{
+rule 'server/base knows nothing of the rest' \
+    '(server/([^b]|b[^a]|base[^/])|store/|transports/)' \
+    $(files -path 'server/base/*')
+rule 'store knows only server/base' \
+    '(server/([^b]|b[^a]|base[^/])|transports/)' $(files -path 'store/*')
+rule 'server knows of transports only their interface' \
+    'transports/(transport[^.]|[^t]|t[^r])' \
+    $(files -path 'server/*' | grep -vE "^$assembly$")
+rule 'a transport takes from store only the types that it reads' \
+    'store/(store|env|append|apply|dedup|trim|check|rebuild)\.h' \
+    $(files -path 'transports/*')
+rule 'transports do not know the parts above them' \
+    'server/(main|front_door|cli/.*)\.h' $(files -path 'transports/*')
+rule 'nothing but tests includes tests' 'tests/' $(files)
+
+rule '<lmdb.h> lives in store/' 'lmdb\.h' \
+    $(files | grep -vE '^store/[a-z_]+\.c$|^store/(env|lmdb_[a-z]+|private|internal)\.h$')
+rule '<microhttpd.h> lives in transports/http_host.c' 'microhttpd\.h' \
+    $(files ! -path 'transports/http_host.c')
+rule '<libwebsockets.h> lives in transports/ws_host.c, and in the client of tail' 'libwebsockets\.h' \
+    $(files ! -path 'transports/ws_host.c' ! -path 'server/cli/ws_client.c')
+rule '<jwt.h> lives in server/auth.c' 'jwt\.h' $(files ! -path 'server/auth.c')
+rule '<curl/curl.h> lives in server/cli/' 'curl/' $(files ! -path 'server/cli/*')
+rule '<jansson.h> lives where JSON is read' 'jansson\.h' \
+    $(files ! -path 'server/codec*' ! -path 'server/methods/*' \
+        ! -path 'server/event.c' ! -path 'server/method.[ch]' \
+        ! -path 'server/config_file.c' ! -path 'server/auth.c' \
+        ! -path 'server/cli/*' ! -path 'transports/websocket.c' \
+        ! -path 'server/base/trace.c')
+}
+
+echo "# pass $passed"
+echo "# fail $failed"
+[ "$failed" -eq 0 ]

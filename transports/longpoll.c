@@ -1,0 +1,204 @@
+/* Long poll: an answer at once when there is something, else a parked request
+ * that the next commit, the deadline, or the server's end answers. Ten thousand
+ * that a commit answers with the same events share one response. */
+#include "transports/poll_answer.h"
+#include "transports/transport.h"
+
+#include <string.h>
+
+#define WAIT_DEFAULT_S 25
+#define WAIT_MAX_S 60
+
+extern const struct transport longpoll_transport;
+
+struct longpoll {
+    struct carrier carrier;
+    struct request *request;
+};
+
+static struct longpoll *of(struct carrier *carrier)
+{
+    return container_of(carrier, struct longpoll, carrier);
+}
+
+static void longpoll_free(struct longpoll *poll)
+{
+    carrier_close(&poll->carrier);
+    mem_free(poll);
+}
+
+static void gone(void *owner)
+{
+    longpoll_free(owner);
+}
+
+/* --- answering ---------------------------------------------------------- */
+
+static void answer(struct longpoll *poll, struct burst *burst, bool more)
+{
+    poll_answer(poll->request, &poll->carrier, burst, more, 0);
+    longpoll_free(poll);
+}
+
+static void detach(void *attached)
+{
+    answer_unref(attached);
+}
+
+/* The response that hangs on the burst, made by the first who needs it. NULL:
+ * no memory. */
+static struct answer *shared_answer(struct longpoll *poll, struct burst *burst)
+{
+    struct buf out;
+
+    if (burst->attached)
+        return burst->attached;
+    buf_init(&out, SIZE_MAX / 2);
+    poll_answer_write(&out, &poll->carrier, burst, false);
+    if (!buf_status(&out))
+        burst->attached = answer_create((struct span){out.data, out.size});
+    if (burst->attached)
+        burst->detach = detach;
+    buf_fini(&out);
+    return burst->attached;
+}
+
+/* On the mixed chain the answer depends on the burst alone. */
+static void longpoll_deliver(struct carrier *carrier, struct burst *burst)
+{
+    struct longpoll *poll = of(carrier);
+    struct metrics *metrics = &carrier->worker->metrics;
+    struct answer *ready = NULL;
+
+    if (!carrier->conv && burst->last && request_takes_answer(poll->request))
+        ready = shared_answer(poll, burst);
+    if (!ready) {
+        answer(poll, burst, false);
+        return;
+    }
+    metrics_add(metrics->writes[BY_LONGPOLL], 1);
+    metrics_add(metrics->sent_bytes, burst->json_bytes);
+    request_answer(poll->request, ready);
+    longpoll_free(poll);
+}
+
+/* Answer what the log has; true when it had something. */
+static bool answer_from_log(struct longpoll *poll)
+{
+    struct failure why;
+    struct burst *burst;
+    bool more;
+
+    if (carrier_next(&poll->carrier, POLL_BYTES, &burst, &more, &why)) {
+        request_fail(poll->request, &why);
+        longpoll_free(poll);
+        return true;
+    }
+    if (!burst)
+        return false;
+    answer(poll, burst, more);
+    burst_unref(burst);
+    return true;
+}
+
+static void longpoll_wake(struct carrier *carrier)
+{
+    (void)answer_from_log(of(carrier)); /* or it was nothing: still parked */
+}
+
+/* The wait is over. */
+static void longpoll_beat(struct carrier *carrier)
+{
+    answer(of(carrier), NULL, false);
+}
+
+static void longpoll_end(struct carrier *carrier, const struct farewell *why)
+{
+    struct longpoll *poll = of(carrier);
+    struct burst *burst =
+        burst_create(store_epoch(worker_store(carrier->worker)));
+    struct event *event =
+        event_bye(why->reason, why->message, why->retry_after_ms);
+
+    if (burst && event && burst_add(burst, event))
+        answer(poll, burst, false);
+    else
+        answer(poll, NULL, false);
+    burst_unref(burst);
+}
+
+/* --- opening ------------------------------------------------------------ */
+
+static enum err wait_of(struct request *request, uint64_t *wait_ms,
+                        struct failure *why)
+{
+    struct span text = request_param(request, "wait");
+    unsigned seconds = 0;
+
+    if (!text.data) {
+        *wait_ms = WAIT_DEFAULT_S * 1000ull;
+        return ERR_NONE;
+    }
+    for (size_t i = 0; i < text.size; i++)
+        seconds = text.size <= 2 && text.data[i] >= '0' && text.data[i] <= '9'
+                      ? seconds * 10 + (unsigned)(text.data[i] - '0')
+                      : WAIT_MAX_S + 1;
+    if (!text.size || seconds > WAIT_MAX_S)
+        return fail(why, ERR_BAD_REQUEST,
+                    "'wait' must be a whole number of seconds from 0 to %d",
+                    WAIT_MAX_S);
+    *wait_ms = seconds * 1000ull;
+    return ERR_NONE;
+}
+
+static enum err begin(struct longpoll *poll, struct request *request,
+                      const struct identity *who, const struct follow *follow,
+                      struct failure *why)
+{
+    struct worker *worker = request_worker(request);
+    enum err rc = carrier_open(&poll->carrier, worker, &longpoll_transport, who,
+                               follow, why);
+
+    poll->request = request;
+    return rc ? rc : session_spend(poll->carrier.session, why);
+}
+
+static void longpoll_open(struct worker *worker, struct request *request,
+                          const struct identity *who,
+                          const struct follow *follow)
+{
+    struct longpoll *poll = mem_zalloc(sizeof(*poll));
+    uint64_t wait_ms = 0;
+    struct failure why;
+
+    if (!poll) {
+        fail_plain(&why, ERR_NOMEM);
+        request_fail(request, &why);
+        return;
+    }
+    if (wait_of(request, &wait_ms, &why) ||
+        begin(poll, request, who, follow, &why)) {
+        request_fail(request, &why);
+        longpoll_free(poll);
+        return;
+    }
+    if (answer_from_log(poll))
+        return;
+    if (poll->carrier.now || !wait_ms || worker->draining ||
+        span_is(request_head(request)->method, "HEAD")) {
+        answer(poll, NULL, false);
+        return;
+    }
+    request_park(request, gone, poll);
+    carrier_park(&poll->carrier, wait_ms);
+}
+
+const struct transport longpoll_transport = {
+    .name = "longpoll",
+    .by = BY_LONGPOLL,
+    .open = longpoll_open,
+    .deliver = longpoll_deliver,
+    .wake = longpoll_wake,
+    .beat = longpoll_beat,
+    .end = longpoll_end,
+};

@@ -1,0 +1,300 @@
+/* What a request asks for, and who may ask. */
+#include "transports/route.h"
+
+#include "server/method.h"
+#include "server/origin.h"
+#include "transports/health.h"
+#include "transports/pages.h"
+#include "transports/transport.h"
+
+#include <string.h>
+#include <strings.h>
+
+/* --- identity ----------------------------------------------------------- */
+
+/* "Bearer xyz" → "xyz"; data NULL when it is not that. */
+static struct span bearer_of(struct span authorization)
+{
+    if (authorization.size < 7 ||
+        strncasecmp(authorization.data, "Bearer ", 7) != 0)
+        return (struct span){0};
+    authorization.data += 7;
+    authorization.size -= 7;
+    while (authorization.size && *authorization.data == ' ') {
+        authorization.data++;
+        authorization.size--;
+    }
+    return authorization;
+}
+
+/* A device that no claim has fixed is the client's to choose. */
+static enum err choose_device(const struct query *query, struct identity *who,
+                              struct failure *why)
+{
+    struct span device = query_get(query, "device");
+
+    if (!device.data || who->device[0])
+        return ERR_NONE;
+    if (!auth_name_ok(device))
+        return fail(why, ERR_BAD_REQUEST,
+                    "'device' must be 1 to 64 characters of A-Z a-z 0-9 _ . @ "
+                    "-");
+    memcpy(who->device, device.data, device.size);
+    who->device[device.size] = '\0';
+    return ERR_NONE;
+}
+
+enum err identity_of(struct worker *worker, const struct head *head,
+                     const struct query *query, struct identity *who,
+                     bool *given, struct failure *why)
+{
+    struct span token = bearer_of(head->authorization);
+    struct span ticket = query_get(query, "ticket");
+    enum err rc;
+
+    *given = true;
+    if (!token.data && head->authorization.data)
+        return fail(why, ERR_UNAUTHORIZED,
+                    "Authorization must be: Bearer TOKEN");
+    if (!token.data)
+        token = query_get(query, "access_token");
+    if (token.data)
+        rc = auth_verify(worker->auth, token, who, why);
+    else if (ticket.data)
+        rc = ticket_redeem(ticket, who, why);
+    else {
+        *given = false;
+        return fail_plain(why, ERR_UNAUTHORIZED);
+    }
+    return rc ? rc : choose_device(query, who, why);
+}
+
+void follow_of(const struct query *query, struct follow *follow)
+{
+    *follow = (struct follow){
+        .cursor = query_get(query, "cursor"),
+        .conversation = query_get(query, "conversation"),
+        .after = query_get(query, "after"),
+        .limit = query_get(query, "limit"),
+        .device = query_get(query, "device"),
+    };
+}
+
+/* --- methods ------------------------------------------------------------ */
+
+struct http_call {
+    struct call call;
+    struct request *request;
+    struct identity who;
+    json_t *params;
+};
+
+static void http_call_answer(struct http_call *job)
+{
+    struct call *call = &job->call;
+    struct reply reply = {0};
+    struct failure why;
+    struct buf out;
+
+    if (call->failure.err) {
+        request_fail_counted(job->request, &call->failure);
+        return;
+    }
+    buf_init(&out, SIZE_MAX / 2);
+    result_write(&out, call);
+    reply.body = (struct span){out.data, out.size};
+    if (buf_status(&out)) {
+        fail_plain(&why, ERR_NOMEM);
+        request_fail(job->request, &why);
+    } else {
+        request_reply(job->request, &reply);
+    }
+    buf_fini(&out);
+}
+
+static void http_call_done(struct call *call)
+{
+    struct http_call *job = container_of(call, struct http_call, call);
+
+    http_call_answer(job);
+    worker_call_ends(call->worker);
+    json_decref(call->result);
+    json_decref(job->params);
+    mem_free(job);
+}
+
+static enum err prepare(struct request *request, struct http_call *job,
+                        struct span name, struct failure *why)
+{
+    struct worker *worker = request_worker(request);
+    struct span body = request_body(request);
+    bool given;
+    enum err rc = identity_of(worker, request_head(request),
+                              request_query(request), &job->who, &given, why);
+
+    if (rc && given)
+        return rc;
+    job->request = request;
+    job->call = (struct call){
+        .worker = worker,
+        .method = name,
+        .who = given ? &job->who : NULL,
+        .done = http_call_done,
+    };
+    if (!body.size)
+        return ERR_NONE; /* the same as {} */
+    job->params = params_parse(body, worker->config->max_message_bytes, why);
+    job->call.params = job->params;
+    return job->params ? ERR_NONE : why->err;
+}
+
+static void call_method(struct request *request, struct span name)
+{
+    struct http_call *job = mem_zalloc(sizeof(*job));
+    struct failure why;
+
+    if (!job) {
+        fail_plain(&why, ERR_NOMEM);
+        request_fail(request, &why);
+        return;
+    }
+    if (prepare(request, job, name, &why)) {
+        request_fail(request, &why);
+        mem_free(job);
+        return;
+    }
+    worker_call_begins(job->call.worker);
+    method_run(&job->call);     /* may free job */
+    request_park_call(request); /* unless it is answered already */
+}
+
+static bool is_method(struct span name)
+{
+    for (const char *const *at = method_names(); *at; at++)
+        if (span_is(name, *at))
+            return true;
+    return false;
+}
+
+/* --- transports --------------------------------------------------------- */
+
+static void open_transport(struct request *request,
+                           const struct transport *transport)
+{
+    struct worker *worker = request_worker(request);
+    struct identity who;
+    struct follow follow;
+    struct failure why;
+    bool given;
+
+    if (worker->draining && transport->deliver) {
+        fail(&why, ERR_UNAVAILABLE, "the server is going away");
+        why.retry_after_ms = worker_pressure(worker);
+        request_fail(request, &why);
+        return;
+    }
+    if (identity_of(worker, request_head(request), request_query(request), &who,
+                    &given, &why)) {
+        request_fail(request, &why);
+        return;
+    }
+    follow_of(request_query(request), &follow);
+    transport->open(worker, request, &who, &follow);
+}
+
+/* --- the map ------------------------------------------------------------ */
+
+static bool method_is(struct request *request, const char *method)
+{
+    return span_is(request_head(request)->method, method);
+}
+
+static bool is_read(struct request *request)
+{
+    return method_is(request, "GET") || method_is(request, "HEAD");
+}
+
+/* Names come from the path and so may hold anything: they are not repeated. */
+static void not_found(struct request *request)
+{
+    struct failure why;
+
+    fail(&why, ERR_NOT_FOUND, "there is nothing at this path");
+    request_fail(request, &why);
+}
+
+static void wrong_method(struct request *request, const char *allowed)
+{
+    struct failure why;
+
+    fail(&why, ERR_METHOD_NOT_ALLOWED, "this path takes %s", allowed);
+    request_fail_allow(request, &why, allowed);
+}
+
+static void route_v1(struct request *request, struct span name)
+{
+    const struct transport *transport = transport_find(name);
+
+    if (transport && transport->open) {
+        if (is_read(request))
+            open_transport(request, transport);
+        else
+            wrong_method(request, "GET, HEAD, OPTIONS");
+    } else if (method_is(request, "POST") && auth_name_ok(name)) {
+        call_method(request, name); /* which says when there is no such one */
+    } else if (is_method(name)) {
+        wrong_method(request, "POST, OPTIONS");
+    } else {
+        not_found(request);
+    }
+}
+
+static void route_page(struct request *request)
+{
+    struct span path = request_head(request)->path;
+
+    if (!is_read(request))
+        wrong_method(request, "GET, HEAD, OPTIONS");
+    else if (span_is(path, "/healthz"))
+        health_serve(request);
+    else if (span_is(path, "/metrics"))
+        metrics_serve(request);
+    else if (!pages_serve(request))
+        not_found(request);
+}
+
+/* CORS preflight (WHATWG Fetch, section 3.2.2), or a plain question. */
+static void answer_options(struct request *request)
+{
+    static const char methods[] = "GET, HEAD, POST, OPTIONS";
+    struct reply reply = {.status = 204, .headers = {{"Allow", methods}}};
+
+    if (request_head(request)->asked_method.data) {
+        reply.headers[1].name = "Access-Control-Allow-Methods";
+        reply.headers[1].value = methods;
+        reply.headers[2].name = "Access-Control-Allow-Headers";
+        reply.headers[2].value = "Authorization, Content-Type, Last-Event-ID";
+        reply.headers[3].name = "Access-Control-Max-Age";
+        reply.headers[3].value = "600";
+    }
+    request_reply(request, &reply);
+}
+
+void route(struct request *request)
+{
+    const struct head *head = request_head(request);
+    struct span path = head->path;
+    struct failure why;
+
+    if (!origin_allowed(request_worker(request)->config, head)) {
+        fail(&why, ERR_FORBIDDEN,
+             "this Origin may not read here; see allowed_origins");
+        request_fail(request, &why);
+    } else if (method_is(request, "OPTIONS")) {
+        answer_options(request);
+    } else if (path.size > 4 && memcmp(path.data, "/v1/", 4) == 0) {
+        route_v1(request, (struct span){path.data + 4, path.size - 4});
+    } else {
+        route_page(request);
+    }
+}

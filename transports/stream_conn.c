@@ -1,0 +1,157 @@
+/* A response that never ends, on a socket of its own. */
+#include "transports/stream_conn.h"
+
+#include "server/base/clock.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define FINISH_MS 3000
+
+static void end(struct stream_conn *conn)
+{
+    struct worker *worker = conn->worker;
+
+    poller_remove(&worker->poller, conn->fd, &conn->watch);
+    wheel_disarm(&conn->deadline);
+    list_remove(&conn->link);
+    close(conn->fd);
+    shared_unref(conn->rest);
+    shared_unref(conn->last);
+    worker_disconnected(worker);
+    conn->owner->gone(conn); /* last: frees it */
+}
+
+static void end_later(struct wheel_node *node)
+{
+    end(container_of(node, struct stream_conn, deadline));
+}
+
+/* Inside a call of the owner's, who must not lose it under its feet. */
+void stream_break(struct stream_conn *conn)
+{
+    conn->broken = true;
+    wheel_arm(&conn->worker->wheel, &conn->deadline, clock_mono_ms());
+}
+
+/* Send what is kept, as far as it goes. */
+static void flush(struct stream_conn *conn)
+{
+    struct shared *rest = conn->rest;
+    ssize_t sent;
+
+    while (rest && !conn->broken) {
+        sent = send(conn->fd, rest->data + conn->offset,
+                    rest->size - conn->offset, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent < 0) {
+            if (errno != EAGAIN)
+                stream_break(conn);
+            return;
+        }
+        conn->offset += (size_t)sent;
+        conn->sent_bytes += (size_t)sent;
+        metrics_add(conn->worker->metrics.sent_bytes, (uint64_t)sent);
+        if (conn->offset < rest->size)
+            continue; /* the next send says EAGAIN, which arms the edge */
+        shared_unref(rest);
+        rest = conn->rest = conn->last;
+        conn->last = NULL;
+        conn->offset = 0;
+    }
+}
+
+/* Whatever a peer says on a stream is dropped; its end is the stream's end. */
+static bool peer_left(struct stream_conn *conn)
+{
+    char bin[2048];
+    ssize_t size;
+
+    do {
+        size = recv(conn->fd, bin, sizeof(bin), MSG_DONTWAIT);
+    } while (size > 0 || (size < 0 && errno == EINTR));
+    return size == 0 || errno != EAGAIN;
+}
+
+static void ready(struct watch *watch, uint32_t events)
+{
+    struct stream_conn *conn = container_of(watch, struct stream_conn, watch);
+    bool kept = conn->rest != NULL;
+
+    if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) ||
+        ((events & EPOLLIN) && peer_left(conn))) {
+        end(conn);
+        return;
+    }
+    flush(conn);
+    if (conn->rest || conn->broken)
+        return;
+    if (conn->finishing)
+        end(conn);
+    else if (kept)
+        conn->owner->drained(conn);
+}
+
+enum err stream_init(struct stream_conn *conn, struct worker *worker, int fd,
+                     const struct stream_owner *owner)
+{
+    int on = 1;
+
+    conn->owner = owner;
+    conn->worker = worker;
+    conn->fd = fd;
+    conn->watch.ready = ready;
+    wheel_node_init(&conn->deadline, end_later);
+    /* The HTTP host may have left the socket corked or delayed. */
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    if (poller_add(&worker->poller, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP,
+                   &conn->watch))
+        return ERR_UNAVAILABLE;
+    list_append(&worker->streams, &conn->link);
+    worker_connected(worker);
+    return ERR_NONE;
+}
+
+void stream_close_all(struct worker *worker)
+{
+    while (!list_empty(&worker->streams))
+        end(container_of(worker->streams.next, struct stream_conn, link));
+}
+
+bool stream_full(const struct stream_conn *conn)
+{
+    return conn->rest || conn->broken;
+}
+
+bool stream_send(struct stream_conn *conn, struct shared *bytes)
+{
+    assert(!conn->rest && !conn->finishing);
+    if (conn->broken)
+        return false;
+    conn->rest = shared_ref(bytes);
+    conn->offset = 0;
+    flush(conn);
+    return !stream_full(conn);
+}
+
+void stream_finish(struct stream_conn *conn, struct shared *last)
+{
+    assert(!conn->finishing);
+    conn->finishing = true;
+    if (conn->rest)
+        conn->last = last;
+    else
+        conn->rest = last;
+    flush(conn);
+    if (!conn->rest && !conn->broken) {
+        end(conn);
+        return;
+    }
+    wheel_arm(&conn->worker->wheel, &conn->deadline,
+              clock_mono_ms() + (conn->broken ? 0 : FINISH_MS));
+}

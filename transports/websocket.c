@@ -1,0 +1,587 @@
+/* WebSocket, subprotocol rung.v1: method calls one way, their results and the
+ * followed chain the other way; a frame is one or more JSON objects, one a
+ * line.
+ *
+ * A peer is known from its handshake (a token in the request) or from its first
+ * method, `auth`; from then on it follows. Nothing is queued for it but
+ * replies, and of those a bounded number of bytes: events wait in the log until
+ * its socket takes more. */
+#include "server/base/clock.h"
+#include "server/method.h"
+#include "server/worker.h"
+#include "transports/route.h"
+#include "transports/transport.h"
+#include "transports/ws_host.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BURST_BYTES (64u << 10)
+#define BURSTS_AT_ONCE 16 /* then the other connections get their turn */
+#define CALLS_MAX 64      /* in flight: beyond, the peer is not read */
+#define REPLIES_MAX (256u << 10)
+#define NUMBER_TEXT 24
+
+extern const struct transport websocket_transport;
+
+struct websocket {
+    struct ws_peer peer;
+    struct carrier carrier;
+    struct worker *worker;
+    struct identity who; /* when known */
+    bool known;
+    bool leaving; /* bye is out; closes when no call is in flight any more */
+    uint16_t leave_code;
+    const char *leave_reason;
+    struct bucket bucket;
+    struct list calls; /* in flight */
+    unsigned call_count;
+    struct buf replies; /* behind WS_HEADROOM bytes; waiting for the socket */
+    char *query_text;   /* until known: what the handshake asked for */
+    struct query query;
+};
+
+/* One method call in flight; outlives its websocket if need be. */
+struct ws_call {
+    struct call call;
+    struct websocket *ws; /* NULL: the peer is gone */
+    struct list link;
+    json_t *request; /* {"id", "method", "params"} */
+};
+
+static struct websocket *of_peer(struct ws_peer *peer)
+{
+    return container_of(peer, struct websocket, peer);
+}
+
+static struct websocket *of_carrier(struct carrier *carrier)
+{
+    return container_of(carrier, struct websocket, carrier);
+}
+
+/* --- sending ------------------------------------------------------------ */
+
+/* The socket is full: live delivery stops until it drains. */
+static void fell_behind(struct websocket *ws)
+{
+    if (ws->carrier.open)
+        carrier_behind(&ws->carrier);
+}
+
+static void send_bytes(struct websocket *ws, char *data, size_t size)
+{
+    if (!ws_send(&ws->peer, data, size))
+        fell_behind(ws);
+}
+
+static void send_burst(struct websocket *ws, struct burst *burst)
+{
+    struct shared *bytes = burst_bytes(burst, FORMAT_LINES);
+
+    if (bytes)
+        send_bytes(ws, bytes->data, bytes->size);
+    else
+        ws_kill(&ws->peer); /* it comes back with its cursor */
+}
+
+/* An event of no burst: heartbeat, bye. Takes the reference. */
+static void send_event(struct websocket *ws, struct event *given)
+{
+    struct shared *bytes =
+        given ? shared_create(WS_HEADROOM, given->size) : NULL;
+
+    if (bytes) {
+        memcpy(bytes->data, given->json, given->size);
+        send_bytes(ws, bytes->data, bytes->size);
+    }
+    shared_unref(bytes);
+    if (given)
+        event_unref(given);
+}
+
+/* Replies that waited, as one frame. */
+static void flush_replies(struct websocket *ws)
+{
+    struct buf replies = ws->replies;
+
+    if (replies.size <= WS_HEADROOM || ws->peer.full)
+        return;
+    buf_init(&ws->replies, REPLIES_MAX);
+    send_bytes(ws, replies.data + WS_HEADROOM, replies.size - WS_HEADROOM);
+    buf_fini(&replies);
+}
+
+/* Replies, then the log from the cursor on, as long as the socket takes it. */
+static void pump(struct websocket *ws)
+{
+    struct failure why;
+    bool more = true;
+
+    flush_replies(ws);
+    for (int i = 0; more && ws->carrier.open && !ws->peer.full; i++) {
+        struct burst *burst;
+
+        if (i == BURSTS_AT_ONCE) {
+            ws_resume_later(&ws->peer);
+            return;
+        }
+        if (carrier_next(&ws->carrier, BURST_BYTES, &burst, &more, &why)) {
+            carrier_close(&ws->carrier);
+            ws_close(&ws->peer, 4001, err_code(err_wire(why.err)));
+            return;
+        }
+        if (!burst)
+            return;
+        send_burst(ws, burst);
+        burst_unref(burst);
+    }
+}
+
+/* --- replies ------------------------------------------------------------ */
+
+/* {"id":7,"result":{}} or {"id":7,"error":{}}; an error without id goes
+ * without. */
+static void write_reply(struct buf *out, json_t *id, const struct call *call)
+{
+    char *text = id ? json_dumps(id, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+    size_t at;
+
+    buf_append_text(out, "{");
+    if (text)
+        buf_printf(out, "\"id\":%s,", text);
+    free(text);
+    if (!call->failure.err) {
+        buf_append_text(out, "\"result\":");
+        result_write(out, call);
+        buf_append_text(out, "}");
+        return;
+    }
+    at = out->size;
+    failure_write(out, &call->failure); /* {"error":{…}}: without its brace */
+    if (!buf_status(out)) {
+        memmove(out->data + at, out->data + at + 1, out->size - at - 1);
+        out->size--;
+    }
+}
+
+/* Into the queue of replies, which goes out at once if it can. */
+static void reply(struct websocket *ws, json_t *id, const struct call *call)
+{
+    static const char headroom[WS_HEADROOM];
+
+    if (!id && !call->failure.err)
+        return;
+    if (ws->replies.size)
+        buf_append_text(&ws->replies, "\n");
+    else
+        buf_append(&ws->replies, headroom, sizeof(headroom));
+    write_reply(&ws->replies, id, call);
+    if (buf_status(&ws->replies))
+        ws_close(&ws->peer, 1008, "replies are not being read");
+    else
+        flush_replies(ws);
+}
+
+static void refuse(struct websocket *ws, json_t *id,
+                   const struct failure *failure)
+{
+    struct call none = {.failure = *failure};
+
+    metrics_add(ws->worker->metrics.errors[err_wire(failure->err)], 1);
+    reply(ws, id, &none);
+}
+
+/* --- becoming known ----------------------------------------------------- */
+
+/* A parameter of `auth` as the text that a query would have. */
+static struct span param_text(const json_t *params, const char *name,
+                              char number[NUMBER_TEXT])
+{
+    const json_t *value = json_object_get(params, name);
+
+    if (json_is_string(value))
+        return (struct span){json_string_value(value),
+                             json_string_length(value)};
+    if (!json_is_integer(value))
+        return value && !json_is_null(value) ? SPAN("?") : (struct span){0};
+    snprintf(number, NUMBER_TEXT, "%lld", (long long)json_integer_value(value));
+    return span_of(number);
+}
+
+/* What `auth` names beats what the handshake named. */
+static enum err follow_as_asked(struct websocket *ws, const json_t *params,
+                                const struct identity *who, struct failure *why)
+{
+    char numbers[5][NUMBER_TEXT];
+    struct follow follow,
+        asked = {
+            .cursor = param_text(params, "cursor", numbers[0]),
+            .conversation = param_text(params, "conversation", numbers[1]),
+            .after = param_text(params, "after", numbers[2]),
+            .limit = param_text(params, "limit", numbers[3]),
+            .device = param_text(params, "device", numbers[4]),
+        };
+
+    follow_of(&ws->query, &follow);
+    if (asked.cursor.data || asked.conversation.data || asked.after.data) {
+        follow.cursor = asked.cursor;
+        follow.conversation = asked.conversation;
+        follow.after = asked.after;
+    }
+    if (asked.limit.data)
+        follow.limit = asked.limit;
+    if (asked.device.data)
+        follow.device = asked.device;
+    return carrier_open(&ws->carrier, ws->worker, &websocket_transport, who,
+                        &follow, why);
+}
+
+/* The device that it follows with is the one that it sends with. */
+static void now_known(struct websocket *ws, const struct identity *who)
+{
+    ws->who = *who;
+    snprintf(ws->who.device, sizeof(ws->who.device), "%s", ws->carrier.device);
+    ws->known = true;
+    mem_free(ws->query_text);
+    ws->query_text = NULL;
+    ws->query = (struct query){0};
+    if (!ws->peer.close_code)
+        wheel_disarm(&ws->peer.deadline);
+}
+
+/* `auth` has succeeded: follow, or turn the answer into why that is impossible.
+ */
+static void authenticated(struct websocket *ws, struct ws_call *job)
+{
+    const json_t *params = json_object_get(job->request, "params");
+    struct call *call = &job->call;
+
+    if (ws->known) { /* auth.refresh */
+        char device[sizeof(ws->who.device)];
+
+        memcpy(device, ws->who.device, sizeof(device));
+        ws->who = call->identity;
+        memcpy(ws->who.device, device, sizeof(device));
+        return;
+    }
+    memset(&ws->carrier, 0, sizeof(ws->carrier));
+    if (follow_as_asked(ws, params, &call->identity, &call->failure)) {
+        json_decref(call->result);
+        call->result = NULL;
+        return;
+    }
+    now_known(ws, &call->identity);
+}
+
+/* --- method calls ------------------------------------------------------- */
+
+static void maybe_leave(struct websocket *ws)
+{
+    if (ws->leaving && !ws->call_count)
+        ws_close(&ws->peer, ws->leave_code, ws->leave_reason);
+}
+
+static void call_free(struct ws_call *job)
+{
+    worker_call_ends(job->call.worker);
+    json_decref(job->call.result);
+    json_decref(job->request);
+    mem_free(job);
+}
+
+static void call_done(struct call *call)
+{
+    struct ws_call *job = container_of(call, struct ws_call, call);
+    struct websocket *ws = job->ws;
+    bool fresh;
+
+    if (!ws) {
+        call_free(job);
+        return;
+    }
+    list_remove(&job->link);
+    ws->call_count--;
+    fresh = !ws->known && call->authenticated && !ws->peer.close_code;
+    if (call->authenticated && !ws->peer.close_code)
+        authenticated(ws, job);
+    reply(ws, json_object_get(job->request, "id"), call);
+    call_free(job);
+    if (fresh && ws->known)
+        pump(ws);
+    if (ws->call_count < CALLS_MAX)
+        ws_pause(&ws->peer, false);
+    maybe_leave(ws);
+}
+
+/* Takes `request`. */
+static void run(struct websocket *ws, json_t *request)
+{
+    const json_t *method = json_object_get(request, "method");
+    json_t *params = json_object_get(request, "params");
+    struct ws_call *job = mem_zalloc(sizeof(*job));
+
+    if (!job) {
+        json_decref(request);
+        ws_close(&ws->peer, 4001, "out of memory");
+        return;
+    }
+    job->ws = ws;
+    job->request = request;
+    job->call = (struct call){
+        .worker = ws->worker,
+        .method = {json_string_value(method), json_string_length(method)},
+        .params = params,
+        .who = ws->known ? &ws->who : NULL,
+        .carrier = ws->carrier.open ? &ws->carrier : NULL,
+        .done = call_done,
+    };
+    list_append(&ws->calls, &job->link);
+    if (++ws->call_count >= CALLS_MAX)
+        ws_pause(&ws->peer, true);
+    worker_call_begins(ws->worker);
+    method_run(&job->call); /* may free job */
+}
+
+/* What is wrong with a request, before its method is even looked at. */
+static enum err check(struct websocket *ws, const json_t *request,
+                      struct failure *why)
+{
+    const json_t *id = json_object_get(request, "id");
+    const json_t *method = json_object_get(request, "method");
+    const json_t *params = json_object_get(request, "params");
+    uint32_t wait_ms = bucket_spend(
+        &ws->bucket, ws->worker->config->connection_rate, clock_mono_us());
+
+    if (json_is_object(id) || json_is_array(id))
+        return fail(why, ERR_BAD_REQUEST, "'id' must be a number or a string");
+    if (wait_ms) {
+        fail(why, ERR_RATE_LIMITED, "this connection asks too often");
+        why->retry_after_ms = wait_ms;
+        return why->err;
+    }
+    if (!json_is_string(method))
+        return fail(why, ERR_BAD_REQUEST, "'method' must name a method");
+    if (params && !json_is_object(params))
+        return fail(why, ERR_BAD_REQUEST, "'params' must be an object");
+    if (!ws->known && strcmp(json_string_value(method), "auth") != 0)
+        return fail(why, ERR_UNAUTHORIZED,
+                    "the first method must be 'auth', with a token");
+    if (ws->known && strcmp(json_string_value(method), "auth") == 0)
+        return fail(why, ERR_CONFLICT,
+                    "this connection is authenticated: use 'auth.refresh'");
+    return ERR_NONE;
+}
+
+static void line(struct websocket *ws, struct span text)
+{
+    struct failure why;
+    json_t *request =
+        params_parse(text, ws->worker->config->max_message_bytes, &why);
+
+    metrics_add(ws->worker->metrics.requests, 1);
+    if (!request) {
+        refuse(ws, NULL, &why);
+        return;
+    }
+    if (check(ws, request, &why)) {
+        refuse(ws, json_object_get(request, "id"), &why);
+        json_decref(request);
+        return;
+    }
+    run(ws, request);
+}
+
+void websocket_message(struct ws_peer *peer, struct span text)
+{
+    struct websocket *ws = of_peer(peer);
+
+    while (text.size && !peer->close_code && !ws->leaving) {
+        const char *end = memchr(text.data, '\n', text.size);
+        size_t size = end ? (size_t)(end - text.data) : text.size;
+        struct span one = {text.data, size};
+
+        text.data += size + (end != NULL);
+        text.size -= size + (end != NULL);
+        if (one.size && one.data[one.size - 1] == '\r')
+            one.size--;
+        if (one.size)
+            line(ws, one);
+    }
+}
+
+/* --- life --------------------------------------------------------------- */
+
+static void websocket_free(struct websocket *ws)
+{
+    mem_free(ws->query_text);
+    buf_fini(&ws->replies);
+    mem_free(ws);
+}
+
+/* The query of the handshake, which must be kept until the peer is known. */
+static enum err take_query(struct websocket *ws, const struct head *head,
+                           struct failure *why)
+{
+    ws->query_text = mem_strndup(head->query.data, head->query.size);
+    if (!ws->query_text)
+        return fail_plain(why, ERR_NOMEM);
+    return query_parse(&ws->query, ws->query_text, head->query.size, why);
+}
+
+/* With a token in the handshake it follows from the beginning. */
+static enum err know_from_handshake(struct websocket *ws,
+                                    const struct head *head,
+                                    struct failure *why)
+{
+    struct follow follow;
+    struct identity who;
+    bool given;
+    enum err rc = identity_of(ws->worker, head, &ws->query, &who, &given, why);
+
+    if (!given)
+        return ERR_NONE;
+    if (rc)
+        return rc;
+    follow_of(&ws->query, &follow);
+    rc = carrier_open(&ws->carrier, ws->worker, &websocket_transport, &who,
+                      &follow, why);
+    if (!rc)
+        now_known(ws, &who);
+    return rc;
+}
+
+struct ws_peer *websocket_create(struct ws_host *host, struct worker *worker,
+                                 const struct head *head, struct failure *why)
+{
+    struct websocket *ws = mem_zalloc(sizeof(*ws));
+    enum err rc;
+
+    (void)host;
+    if (!ws) {
+        fail_plain(why, ERR_NOMEM);
+        return NULL;
+    }
+    ws->worker = worker;
+    list_init(&ws->calls);
+    list_init(&ws->peer.deadline.link);
+    buf_init(&ws->replies, REPLIES_MAX);
+    rc = worker->draining
+             ? fail(why, ERR_UNAVAILABLE, "the server is going away")
+             : take_query(ws, head, why);
+    if (!rc)
+        rc = know_from_handshake(ws, head, why);
+    if (!rc)
+        return &ws->peer;
+    websocket_free(ws);
+    return NULL;
+}
+
+void websocket_established(struct ws_peer *peer)
+{
+    struct websocket *ws = of_peer(peer);
+
+    if (ws->known) {
+        wheel_disarm(&peer->deadline);
+        pump(ws);
+    }
+}
+
+void websocket_writable(struct ws_peer *peer)
+{
+    pump(of_peer(peer));
+}
+
+void websocket_late(struct ws_peer *peer)
+{
+    if (peer->established)
+        ws_close(peer, 4100, "auth did not come in time");
+    else
+        ws_kill(peer);
+}
+
+void websocket_gone(struct ws_peer *peer)
+{
+    struct websocket *ws = of_peer(peer);
+
+    carrier_close(&ws->carrier);
+    list_each_safe (link, &ws->calls) {
+        struct ws_call *job = container_of(link, struct ws_call, link);
+
+        list_remove(link);
+        job->ws = NULL;
+    }
+    websocket_free(ws);
+}
+
+static void leave(struct websocket *ws, uint16_t code, const char *reason)
+{
+    ws->leaving = true;
+    ws->leave_code = code;
+    ws->leave_reason = reason;
+    maybe_leave(ws);
+}
+
+void websocket_drain(struct ws_peer *peer)
+{
+    struct websocket *ws = of_peer(peer);
+
+    if (!ws->leaving)
+        leave(ws, 1001, "draining");
+}
+
+/* --- the transport ------------------------------------------------------ */
+
+static void websocket_deliver(struct carrier *carrier, struct burst *burst)
+{
+    send_burst(of_carrier(carrier), burst);
+}
+
+static void websocket_wake(struct carrier *carrier)
+{
+    struct websocket *ws = of_carrier(carrier);
+
+    if (ws->peer.established && !ws->peer.full)
+        pump(ws);
+}
+
+static void websocket_beat(struct carrier *carrier)
+{
+    struct websocket *ws = of_carrier(carrier);
+    struct worker *worker = ws->worker;
+
+    ws_ping(&ws->peer);
+    send_event(ws, event_heartbeat(store_epoch(worker_store(worker)),
+                                   carrier_at(carrier), clock_wall_ms()));
+}
+
+/* Which close code tells a client what to do next. */
+static uint16_t code_of(const struct farewell *why)
+{
+    if (strcmp(why->reason, "draining") == 0)
+        return 1001;
+    if (strcmp(why->reason, "not_member") == 0)
+        return 4103;
+    return why->come_back ? 4001 : 4100;
+}
+
+static void websocket_end(struct carrier *carrier, const struct farewell *why)
+{
+    struct websocket *ws = of_carrier(carrier);
+
+    carrier_close(carrier);
+    if (!ws->peer.full && ws->peer.established)
+        send_event(ws,
+                   event_bye(why->reason, why->message, why->retry_after_ms));
+    leave(ws, code_of(why), why->reason);
+}
+
+const struct transport websocket_transport = {
+    .name = "ws",
+    .by = BY_WS,
+    .stream = true,
+    .deliver = websocket_deliver,
+    .wake = websocket_wake,
+    .beat = websocket_beat,
+    .end = websocket_end,
+};

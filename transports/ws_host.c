@@ -1,0 +1,407 @@
+/* WebSocket on a worker's loop, carried by libwebsockets on a foreign loop. */
+#include "transports/ws_host.h"
+
+#include "server/base/clock.h"
+#include "server/base/trace.h"
+#include "server/refusal.h"
+#include "server/utf8.h"
+
+#include <libwebsockets.h>
+#include <string.h>
+#include <sys/socket.h>
+
+_Static_assert(WS_HEADROOM >= LWS_PRE, "a frame's header needs this room");
+_Static_assert(EVENT_HEADROOM >= LWS_PRE, "so do shared bursts");
+
+#define RX_BYTES 1024
+#define TX_BYTES (1u << 20)
+#define CLOSING_MS 3000
+
+struct ws_host {
+    struct worker *worker;
+    struct lws_context *context;
+    struct lws_vhost *vhost;
+    struct list peers;
+    struct ws_peer *adopting; /* not bound to its wsi yet */
+};
+
+/* --- sending ------------------------------------------------------------ */
+
+void ws_kill(struct ws_peer *peer)
+{
+    if (!peer->wsi)
+        return;
+    if (!peer->close_code)
+        peer->close_code = 1006;
+    peer->close_said = true; /* there is nobody to say it to */
+    lws_set_timeout(peer->wsi, PENDING_TIMEOUT_USER_REASON_BASE,
+                    LWS_TO_KILL_ASYNC);
+}
+
+static bool write_frame(struct ws_peer *peer, char *data, size_t size,
+                        enum lws_write_protocol kind)
+{
+    if (lws_write(peer->wsi, (unsigned char *)data, size, kind) < 0) {
+        ws_kill(peer);
+        return true;
+    }
+    if (!lws_partial_buffered(peer->wsi))
+        return true;
+    peer->full = true;
+    lws_callback_on_writable(peer->wsi);
+    return false;
+}
+
+bool ws_send(struct ws_peer *peer, char *data, size_t size)
+{
+    struct metrics *metrics = &peer->host->worker->metrics;
+
+    if (!peer->wsi || peer->close_code)
+        return true;
+    metrics_add(metrics->writes[BY_WS], 1);
+    metrics_add(metrics->sent_bytes, size);
+    return write_frame(peer, data, size, LWS_WRITE_TEXT);
+}
+
+void ws_resume_later(struct ws_peer *peer)
+{
+    if (peer->wsi)
+        lws_callback_on_writable(peer->wsi);
+}
+
+void ws_ping(struct ws_peer *peer)
+{
+    char room[WS_HEADROOM + 1] = {0};
+
+    if (!peer->wsi || peer->close_code || peer->full)
+        return;
+    if (!peer->heard) {
+        ws_kill(peer); /* not even the last ping was answered */
+        return;
+    }
+    peer->heard = false;
+    write_frame(peer, room + WS_HEADROOM, 0, LWS_WRITE_PING);
+}
+
+/* The close frame is written past the library, which has no call for it and
+ * forgets a close reason that comes from a writable callback. The connection
+ * ends when the peer's own close frame comes, or with the deadline. */
+static void say_close(struct ws_peer *peer)
+{
+    size_t size = strlen(peer->close_reason);
+    unsigned char frame[4 + 123];
+
+    if (size > 123)
+        size = 123;
+    frame[0] = 0x88; /* FIN, opcode 8 (RFC 6455 section 5.5.1) */
+    frame[1] = (unsigned char)(size + 2);
+    frame[2] = (unsigned char)(peer->close_code >> 8);
+    frame[3] = (unsigned char)(peer->close_code & 0xff);
+    memcpy(frame + 4, peer->close_reason, size);
+    peer->close_said = true;
+    if (send(lws_get_socket_fd(peer->wsi), frame, size + 4,
+             MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)size + 4)
+        ws_kill(peer);
+}
+
+void ws_close(struct ws_peer *peer, uint16_t code, const char *reason)
+{
+    struct worker *worker = peer->host->worker;
+
+    if (peer->close_code)
+        return;
+    peer->close_code = code;
+    peer->close_reason = reason;
+    wheel_arm(&worker->wheel, &peer->deadline, clock_mono_ms() + CLOSING_MS);
+    ws_pause(peer, false); /* its close frame must be heard */
+    if (peer->wsi && peer->established && !peer->full)
+        say_close(peer);
+}
+
+void ws_pause(struct ws_peer *peer, bool paused)
+{
+    if (!peer->wsi || peer->paused == paused)
+        return;
+    peer->paused = paused;
+    lws_rx_flow_control(peer->wsi, paused ? 0 : 1);
+}
+
+static void deadline_passed(struct wheel_node *node)
+{
+    struct ws_peer *peer = container_of(node, struct ws_peer, deadline);
+
+    if (peer->close_code)
+        ws_kill(peer);
+    else
+        websocket_late(peer);
+}
+
+/* --- receiving ---------------------------------------------------------- */
+
+/* A message is whole. */
+static void message(struct ws_peer *peer, const char *data, size_t size)
+{
+    if (utf8_valid(data, size))
+        websocket_message(peer, (struct span){data, size});
+    else
+        ws_close(peer, 1007, "text must be UTF-8");
+}
+
+/* One piece of a message of several; the bytes are dropped when it is refused.
+ */
+static void gather(struct ws_peer *peer, const char *data, size_t size,
+                   bool last)
+{
+    peer->frame.max = peer->host->worker->config->max_message_bytes;
+    buf_append(&peer->frame, data, size);
+    if (buf_status(&peer->frame) == ERR_TOO_LARGE)
+        ws_close(peer, 1009, "the message is too large");
+    else if (buf_status(&peer->frame))
+        ws_close(peer, 1013, "out of memory");
+    else if (!last)
+        return;
+    else
+        message(peer, peer->frame.data, peer->frame.size);
+    buf_fini(&peer->frame);
+}
+
+static void receive(struct ws_peer *peer, const char *data, size_t size)
+{
+    struct worker *worker = peer->host->worker;
+    bool last = lws_is_final_fragment(peer->wsi) &&
+                lws_remaining_packet_payload(peer->wsi) == 0;
+
+    metrics_add(worker->metrics.received_bytes, size);
+    peer->heard = true;
+    if (peer->close_code)
+        return; /* on its way out: nothing counts any more */
+    if (lws_frame_is_binary(peer->wsi))
+        ws_close(peer, 1003, "only text is spoken here");
+    else if (last && !peer->frame.size)
+        message(peer, data, size); /* at most RX_BYTES: never too large */
+    else
+        gather(peer, data, size, last);
+}
+
+/* RFC 6455 section 7.4. */
+static bool close_code_ok(unsigned code)
+{
+    if (code >= 3000 && code <= 4999)
+        return true;
+    return code >= 1000 && code <= 1014 && code != 1004 && code != 1005 &&
+           code != 1006;
+}
+
+/* Nonzero: our close frame is out already, so that is the end of it. Else the
+ * library echoes these bytes, whatever they are: make them say 1002 when they
+ * are wrong. */
+static int peer_closes(struct ws_peer *peer, unsigned char *code, size_t size)
+{
+    if (peer->close_said)
+        return -1;
+    if (!peer->close_code)
+        peer->close_code = 1000;
+    if (size >= 2 && (!close_code_ok((unsigned)(code[0] << 8 | code[1])) ||
+                      !utf8_valid((const char *)code + 2, size - 2))) {
+        code[0] = 1002 >> 8;
+        code[1] = 1002 & 0xff;
+    }
+    return 0;
+}
+
+static void writable(struct ws_peer *peer)
+{
+    peer->full = false;
+    if (!peer->close_code)
+        websocket_writable(peer);
+    else if (peer->close_reason && !peer->close_said)
+        say_close(peer);
+}
+
+static void gone(struct ws_peer *peer)
+{
+    struct ws_host *host = peer->host;
+
+    peer->wsi = NULL;
+    wheel_disarm(&peer->deadline);
+    buf_fini(&peer->frame);
+    list_remove(&peer->link);
+    worker_disconnected(host->worker);
+    websocket_gone(peer);
+}
+
+static void bind_peer(struct ws_host *host, struct lws *wsi)
+{
+    host->adopting->wsi = wsi;
+    lws_set_opaque_user_data(wsi, host->adopting);
+    host->adopting = NULL;
+}
+
+/* With bytes at hand the library goes through the handshake before it returns
+ * from the adoption, so before it was told whose the connection is. */
+static void bind_early(struct lws *wsi)
+{
+    struct ws_host *host = lws_context_user(lws_get_context(wsi));
+
+    if (host->adopting && !lws_get_opaque_user_data(wsi))
+        bind_peer(host, wsi);
+}
+
+static int callback(struct lws *wsi, enum lws_callback_reasons reason,
+                    void *user, void *in, size_t size)
+{
+    struct ws_peer *peer;
+
+    (void)user;
+    if (!wsi)
+        return 0;
+    if (reason == LWS_CALLBACK_ESTABLISHED)
+        bind_early(wsi);
+    peer = lws_get_opaque_user_data(wsi);
+    if (!peer)
+        return 0;
+    switch (reason) {
+    case LWS_CALLBACK_ESTABLISHED:
+        peer->established = true;
+        peer->heard = true;
+        if (peer->close_code)
+            say_close(peer);
+        else
+            websocket_established(peer);
+        return 0;
+    case LWS_CALLBACK_RECEIVE:
+        receive(peer, in, size);
+        return 0;
+    case LWS_CALLBACK_RECEIVE_PONG:
+        peer->heard = true;
+        return 0;
+    case LWS_CALLBACK_SERVER_WRITEABLE:
+        writable(peer);
+        return 0;
+    case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
+        return peer_closes(peer, in, size);
+    case LWS_CALLBACK_CLOSED:
+    case LWS_CALLBACK_WSI_DESTROY:
+        lws_set_opaque_user_data(wsi, NULL);
+        gone(peer);
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+/* --- the host ----------------------------------------------------------- */
+
+static const struct lws_protocols protocols[] = {
+    {.name = WS_SUBPROTOCOL,
+     .callback = callback,
+     .rx_buffer_size = RX_BYTES,
+     .tx_packet_size = TX_BYTES},
+    {.name = NULL},
+};
+
+/* Never ask whether a connection is still valid. */
+static const lws_retry_bo_t no_validity = {0};
+
+static void library_says(int level, const char *line)
+{
+    (void)level;
+    trace(TRACE_DEBUG, "libwebsockets", "text=\"%.*s\"",
+          (int)strcspn(line, "\n\""), line);
+}
+
+enum err ws_host_create(struct ws_host **out, struct worker *worker)
+{
+    struct ws_host *host = mem_zalloc(sizeof(*host));
+    void *loops[] = {&worker->loop};
+    struct lws_context_creation_info info;
+
+    if (!host)
+        return ERR_NOMEM;
+    info = (struct lws_context_creation_info){
+        .port = CONTEXT_PORT_NO_LISTEN_SERVER,
+        .options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS,
+        .protocols = protocols,
+        .user = host,
+        .foreign_loops = loops,
+        .retry_and_idle_policy = &no_validity,
+        .max_http_header_data = HEAD_MAX_BYTES + 1024,
+        .max_http_header_pool = 64,
+        .pcontext = &host->context, /* NULL again when it is gone for good */
+        .gid = (gid_t)-1,
+        .uid = (uid_t)-1,
+    };
+
+    lws_set_log_level(LLL_ERR, library_says);
+    host->worker = worker;
+    list_init(&host->peers);
+    host->context = lws_create_context(&info);
+    if (!host->context)
+        goto free_host;
+    host->vhost = lws_create_vhost(host->context, &info);
+    if (!host->vhost)
+        goto destroy_context;
+    *out = host;
+    return ERR_NONE;
+
+destroy_context:
+    lws_context_destroy(host->context);
+free_host:
+    mem_free(host);
+    return ERR_UNAVAILABLE;
+}
+
+static bool adopt(struct ws_host *host, struct ws_peer *peer, int fd,
+                  struct span eaten)
+{
+    struct lws *wsi;
+
+    host->adopting = peer;
+    wsi = eaten.data ? lws_adopt_socket_vhost_readbuf(host->vhost, fd,
+                                                      eaten.data, eaten.size)
+                     : lws_adopt_socket_vhost(host->vhost, fd);
+    if (!host->adopting)
+        return true; /* bound early; if it has gone since, so has the peer */
+    if (wsi)
+        bind_peer(host, wsi);
+    host->adopting = NULL;
+    return wsi != NULL;
+}
+
+void ws_host_adopt(struct ws_host *host, int fd, const struct head *head,
+                   struct span eaten)
+{
+    struct failure why;
+    struct ws_peer *peer = websocket_create(host, host->worker, head, &why);
+
+    if (!peer) {
+        refuse_socket(host->worker, fd, 0, &why);
+        return;
+    }
+    peer->host = host;
+    buf_init(&peer->frame, 0);
+    wheel_node_init(&peer->deadline, deadline_passed);
+    wheel_arm(&host->worker->wheel, &peer->deadline,
+              clock_mono_ms() + host->worker->config->header_timeout_ms);
+    list_append(&host->peers, &peer->link);
+    if (!adopt(host, peer, fd, eaten))
+        gone(peer); /* fd is closed */
+}
+
+void ws_host_drain(struct ws_host *host)
+{
+    list_each_safe (link, &host->peers)
+        websocket_drain(container_of(link, struct ws_peer, link));
+}
+
+void ws_host_close(struct ws_host *host)
+{
+    lws_context_destroy(host->context);
+}
+
+void ws_host_free(struct ws_host *host)
+{
+    if (host && host->context)
+        lws_context_destroy(host->context); /* the second half of it */
+    mem_free(host);
+}

@@ -1,0 +1,88 @@
+/* WebSocket on a worker's loop: the only file of the server that knows
+ * libwebsockets. It carries frames; what they say is websocket.c's.
+ *
+ * Errors   a peer that breaks the protocol is closed with the fitting code:
+ * 1003 binary, 1007 not UTF-8, 1009 too large. Threads  the worker's loop.
+ * Memory   a peer is embedded in websocket.c's struct, which is freed in
+ *          websocket_gone() at the earliest.
+ *
+ * libwebsockets' sharp edges (4.1.6), dealt with in ws_host.c:
+ *   - It needs LWS_PRE writable bytes in front of what is sent.
+ *   - Asking for a writable callback for each message costs three system calls:
+ *     so write at once unless lws_partial_buffered().
+ *   - rx_buffer_size also caps a single send: tx_packet_size says otherwise.
+ *   - Its timers are a sorted list, so there are none per connection: validity
+ *     checks are off, the pings are ours.
+ *   - Returning nonzero from a writable callback loses the close frame: ours is
+ *     written by ourselves.
+ *   - After a failed write outside a callback only LWS_TO_KILL_ASYNC is safe.
+ *   - It is lenient about handshakes (front_door checks them), UTF-8 and close
+ *     codes (checked here). permessage-deflate can be crashed: not offered.
+ */
+#ifndef RUNG_WS_HOST_H
+#define RUNG_WS_HOST_H
+
+#include "server/head.h"
+#include "server/worker.h"
+
+struct lws;
+
+/* Writable bytes that must lie in front of what ws_send() gets. */
+#define WS_HEADROOM 16
+
+struct ws_peer {
+    struct ws_host *host;
+    struct lws *wsi; /* NULL before adoption and after the end */
+    struct list link;
+    struct wheel_node deadline; /* of the first frame; later, of closing */
+    struct buf frame;           /* a message that came in pieces */
+    const char *close_reason;   /* static */
+    uint16_t close_code;        /* 0: open */
+    bool close_said;            /* our close frame is out */
+    bool established;
+    bool full;  /* the socket takes no more for now */
+    bool heard; /* something came since the last ping */
+    bool paused;
+};
+
+MUST_CHECK enum err ws_host_create(struct ws_host **out, struct worker *worker);
+/* A handshake that was checked. `eaten` is what has been read of it already
+ * (nothing: data NULL). Takes fd, which counts as connected. */
+void ws_host_adopt(struct ws_host *host, int fd, const struct head *head,
+                   struct span eaten);
+/* Close those that the hub does not know: nobody follows over them yet. */
+void ws_host_drain(struct ws_host *host);
+/* Ends every connection; the loop must turn until they are gone. */
+void ws_host_close(struct ws_host *host);
+void ws_host_free(struct ws_host *host); /* NULL: nothing */
+
+/* Send a text message, at once or as far as the socket takes it; the rest is
+ * kept. False: full; websocket_writable() will be called. A peer that is
+ * closing takes everything and sends nothing. */
+bool ws_send(struct ws_peer *peer, char *data, size_t size);
+/* There is more to send, but others first: websocket_writable() comes. */
+void ws_resume_later(struct ws_peer *peer);
+void ws_ping(struct ws_peer *peer);
+/* Close with a code, after what was sent. */
+void ws_close(struct ws_peer *peer, uint16_t code, const char *reason);
+/* At once, without a word. */
+void ws_kill(struct ws_peer *peer);
+/* Stop reading, or go on. */
+void ws_pause(struct ws_peer *peer, bool paused);
+
+/* --- what websocket.c provides ------------------------------------------ */
+
+struct ws_peer *websocket_create(struct ws_host *host, struct worker *worker,
+                                 const struct head *head, struct failure *why);
+void websocket_established(struct ws_peer *peer);
+/* One text message, valid UTF-8. */
+void websocket_message(struct ws_peer *peer, struct span text);
+void websocket_writable(struct ws_peer *peer);
+void websocket_late(struct ws_peer *peer); /* peer->deadline, while open */
+/* Before anything was established, or after the end. Frees the peer, or does so
+ * when its last method call is done. */
+void websocket_gone(struct ws_peer *peer);
+/* Drain: nobody follows over it, so the hub does not know it. */
+void websocket_drain(struct ws_peer *peer);
+
+#endif
