@@ -313,6 +313,7 @@ enum err carrier_open(struct carrier *carrier, struct worker *worker,
     carrier->greeted = !via->stream;
     list_init(&carrier->link);
     list_init(&carrier->all);
+    list_init(&carrier->own);
     list_init(&carrier->due);
     list_init(&carrier->leaving);
     wheel_node_init(&carrier->beat, beat);
@@ -329,6 +330,7 @@ enum err carrier_open(struct carrier *carrier, struct worker *worker,
     }
     carrier->open = true;
     list_append(&worker->hub->all, &carrier->all);
+    list_append(&carrier->session->own, &carrier->own);
     carrier->session->carrier_count++;
     worker->hub->carriers++;
     metrics_add(worker->metrics.carriers[via->by], 1);
@@ -359,6 +361,7 @@ void carrier_close(struct carrier *carrier)
     drop_touches(carrier);
     list_remove(&carrier->link);
     list_remove(&carrier->all);
+    list_remove(&carrier->own);
     list_remove(&carrier->due);
     list_remove(&carrier->leaving);
     watch_release(carrier->watch);
@@ -692,4 +695,30 @@ void carrier_renew(struct carrier *carrier, const struct identity *who)
 {
     carrier->expires_ms = who->expires_ms;
     arm_beat(carrier);
+}
+
+void hub_renew(struct hub *hub, const struct identity *who)
+{
+    struct session *session = session_find(hub, span_of(who->app), who->inbox,
+                                           span_of(who->user));
+
+    if (!session)
+        return;
+    list_each(node, &session->own)
+    {
+        struct carrier *carrier = container_of(node, struct carrier, own);
+
+        if (strcmp(carrier->device, who->device) == 0)
+            carrier_renew(carrier, who);
+    }
+}
+
+void carriers_renew(struct worker *worker, const struct identity *who)
+{
+    const struct server *server = worker->server;
+
+    hub_renew(worker->hub, who);
+    for (size_t i = 0; i < server->worker_count; i++)
+        if (server->workers[i] != worker)
+            worker_renew(server->workers[i], who);
 }

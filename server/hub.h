@@ -19,6 +19,9 @@ lsn hub_head(const struct hub *hub);
 /* A commit has reached this worker: deliver it. */
 void hub_announce(struct hub *hub, struct commit *commit);
 
+/* The carriers of this user and device live as long as `who` now. */
+void hub_renew(struct hub *hub, const struct identity *who);
+
 /* Say goodbye to everyone, each with its own delay up to bye_spread_ms: calls
  * every carrier's via->end(). Used when draining. */
 void hub_drain(struct hub *hub);

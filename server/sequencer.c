@@ -21,6 +21,7 @@
 #define QUEUE_MAX_BYTES (256u << 20)
 #define LIFE_SIGN_MS 200
 #define RETENTION_STEP_MS 10 /* between two parts of one retention pass */
+#define TRIM_STEP_MS 1       /* 0 would not let libuv poll in between */
 #define RETENTION_STEP 1000  /* conversations looked at in one part */
 #define COMMIT_MAX_BYTES (1u << 30)
 
@@ -432,7 +433,7 @@ static void retention_step(uv_timer_t *timer)
 {
     struct sequencer *sequencer = timer->data;
     enum err rc = ERR_NONE;
-    uint64_t wait_ms = 0;
+    uint64_t wait_ms = TRIM_STEP_MS;
 
     if (sequencer->trims)
         commit_trim(sequencer);

@@ -316,6 +316,7 @@ static struct session *session_create(struct hub *hub,
     session->hub = hub;
     session->who = *who;
     list_init(&session->carriers);
+    list_init(&session->own);
     list_init(&session->idle);
     wheel_node_init(&session->record, session_record);
     known->hashed = true;

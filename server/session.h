@@ -48,7 +48,8 @@ struct session {
     struct hub *hub;
     struct identity who; /* device and expires_ms unused here */
     struct list carriers; /* those that follow the mixed chain */
-    unsigned carrier_count; /* all */
+    struct list own;      /* all its carriers, whatever they follow */
+    unsigned carrier_count;
     struct bucket bucket; /* requests of this user */
     /* the rest is the hub's */
     struct list idle; /* hub's list of those without references, oldest first */
@@ -83,6 +84,7 @@ struct carrier {
     bool past;         /* conv != 0: opened by one who had left it */
     /* the hub's */
     struct list all;           /* in the hub's list of all carriers */
+    struct list own;           /* in the session's list of all its carriers */
     struct list leaving;       /* in the hub's list: lost its conversation */
     struct list link;          /* session->carriers or the conversation's */
     struct conversation_watch *watch; /* conv != 0 */
@@ -126,8 +128,11 @@ uint64_t carrier_seq(const struct carrier *carrier);
  * Only when level. */
 void carrier_park(struct carrier *carrier, uint64_t wait_ms);
 
-/* auth.refresh in place. */
+/* A token renewed in place: this carrier lives as long as `who` now. */
 void carrier_renew(struct carrier *carrier, const struct identity *who);
+/* The same for every carrier of this user and device, on every worker; on the
+ * others as soon as they hear of it. */
+void carriers_renew(struct worker *worker, const struct identity *who);
 
 /* A device of this user presented `at` (ws message.ack without waiting). */
 void session_present(struct session *session, lsn at);

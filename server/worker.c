@@ -13,12 +13,13 @@
 
 #include <stdio.h>
 
-enum order { ORDER_RELOAD, ORDER_DRAIN, ORDER_STOP };
+enum order { ORDER_RELOAD, ORDER_RENEW, ORDER_DRAIN, ORDER_STOP };
 
 struct order_letter {
     struct letter letter;
     enum order order;
     struct config *config; /* RELOAD: a reference */
+    struct identity who;   /* RENEW */
 };
 
 /* --- the clock ---------------------------------------------------------- */
@@ -126,6 +127,9 @@ static void obey(struct mailbox *box, struct letter *oldest)
         switch (letter->order) {
         case ORDER_RELOAD:
             reload(worker, letter->config);
+            break;
+        case ORDER_RENEW:
+            hub_renew(worker->hub, &letter->who);
             break;
         case ORDER_DRAIN:
             drain(worker);
@@ -255,9 +259,9 @@ enum err worker_run(struct worker *worker, struct failure *why)
 }
 
 static void give_order(struct worker *worker, enum order order,
-                       struct config *config)
+                       struct config *config, const struct identity *who)
 {
-    struct order_letter *letter = mem_alloc(sizeof(*letter));
+    struct order_letter *letter = mem_zalloc(sizeof(*letter));
 
     if (!letter) {
         trace(TRACE_ERROR, "an order could not be given", "worker=%u order=%d",
@@ -267,17 +271,24 @@ static void give_order(struct worker *worker, enum order order,
     }
     letter->order = order;
     letter->config = config;
+    if (who)
+        letter->who = *who;
     mailbox_post(&worker->control, &letter->letter);
 }
 
 void worker_reload(struct worker *worker, struct config *config)
 {
-    give_order(worker, ORDER_RELOAD, config_ref(config));
+    give_order(worker, ORDER_RELOAD, config_ref(config), NULL);
+}
+
+void worker_renew(struct worker *worker, const struct identity *who)
+{
+    give_order(worker, ORDER_RENEW, NULL, who);
 }
 
 void worker_drain(struct worker *worker)
 {
-    give_order(worker, ORDER_DRAIN, NULL);
+    give_order(worker, ORDER_DRAIN, NULL, NULL);
 }
 
 void worker_stop(struct worker *worker)
@@ -286,7 +297,7 @@ void worker_stop(struct worker *worker)
         wind_up(worker);
         return;
     }
-    give_order(worker, ORDER_STOP, NULL);
+    give_order(worker, ORDER_STOP, NULL, NULL);
     uv_thread_join(&worker->thread);
 }
 

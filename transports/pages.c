@@ -16,7 +16,7 @@
 
 #define POLICY                                                                 \
     "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; "  \
-    "style-src 'self' 'unsafe-inline'; object-src 'none'; base-uri 'none'; "   \
+    "style-src 'self'; object-src 'none'; base-uri 'none'; "                   \
     "form-action 'self'; frame-ancestors 'self'"
 
 static bool is_known(struct span known, const char *etag)

@@ -62,22 +62,26 @@ static void send_burst(struct sse *sse, struct burst *burst)
         carrier_behind(&sse->carrier);
 }
 
+/* An event of no burst, as its block. Takes the reference; NULL: no memory. */
+static struct shared *block(const char *epoch, struct event *given)
+{
+    struct burst *burst = given ? burst_create(epoch) : NULL;
+    struct shared *bytes = NULL;
+
+    if (!burst)
+        event_unref(given);
+    else if (burst_add(burst, given))
+        bytes = burst_bytes(burst, FORMAT_SSE);
+    if (bytes)
+        shared_ref(bytes);
+    burst_unref(burst);
+    return bytes;
+}
+
 static struct shared *bye(const struct farewell *why)
 {
-    struct event *event =
-        event_bye(why->reason, why->message, why->retry_after_ms);
-    static const char head[] = "event: bye\ndata: ";
-    size_t size = event ? sizeof(head) - 1 + event->size + 2 : 0;
-    struct shared *bytes = event ? shared_create(0, size) : NULL;
-
-    if (bytes) {
-        memcpy(bytes->data, head, sizeof(head) - 1);
-        memcpy(bytes->data + sizeof(head) - 1, event->json, event->size);
-        memcpy(bytes->data + size - 2, "\n\n", 2);
-    }
-    if (event)
-        event_unref(event);
-    return bytes;
+    return block(NULL, /* it has no cursor */
+                 event_bye(why->reason, why->message, why->retry_after_ms));
 }
 
 static void sse_end(struct carrier *carrier, const struct farewell *why)
@@ -252,20 +256,30 @@ static void sse_wake(struct carrier *carrier)
     pump(of_carrier(carrier));
 }
 
-/* A comment for the proxies, and an id that moves the client's Last-Event-ID
- * past what does not concern it, without an event. */
+/* A comment, for who only looks whether bytes come, and an event whose id moves
+ * the client's Last-Event-ID past what does not concern it. */
 static void sse_beat(struct carrier *carrier)
 {
+    static const char comment[] = ": heartbeat\n";
+    const char *epoch = store_epoch(worker_store(carrier->worker));
     struct sse *sse = of_carrier(carrier);
-    char text[CURSOR_MAX_BYTES + 32], cursor[CURSOR_MAX_BYTES];
-    int size;
+    struct shared *beat;
+    struct buf out;
 
     if (recycle(sse))
         return;
-    cursor_write(cursor, store_epoch(worker_store(carrier->worker)),
-                 carrier_at(carrier));
-    size = snprintf(text, sizeof(text), ": heartbeat\nid: %s\n\n", cursor);
-    send_text(sse, text, (size_t)size);
+    beat = block(epoch, event_heartbeat(epoch, carrier_at(carrier),
+                                        clock_wall_ms()));
+    buf_init(&out, HEAD_MAX_BYTES);
+    buf_append(&out, comment, sizeof(comment) - 1);
+    if (beat)
+        buf_append(&out, beat->data, beat->size);
+    if (!beat || buf_status(&out))
+        stream_break(&sse->conn);
+    else
+        send_text(sse, out.data, out.size);
+    shared_unref(beat);
+    buf_fini(&out);
 }
 
 const struct transport sse_transport = {

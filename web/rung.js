@@ -341,7 +341,6 @@ export class RungClient {
       up: (link) => this.#linkUp(link),
       event: (link, event) => this.#receive(link, event),
       level: (_link, cursor) => this.#level(cursor),
-      doubtful: (link) => this.#replace(link),
       down: (link, why) => this.#linkDown(link, why),
     });
   }
@@ -375,14 +374,8 @@ export class RungClient {
     else if (link === this.#live) this.#lost(link, error, final);
   }
 
-  /* It may be dead or only quiet: a fresh one of its kind takes over if it can, and
-   * if it cannot, that tells. */
-  #replace(link) {
-    if (link === this.#live && !this.#next) this.#next = this.#open(link.name);
-  }
-
-  /* The old carry goes on when it still can; if it was lost meanwhile, or was in
-   * doubt, the next attempt is for the wanted one. */
+  /* The old carry goes on when it still can; if it was lost meanwhile, the next
+   * attempt is for the wanted one. */
   #switchFailed(error, final) {
     const chosen = this.#switch;
     this.#next = null;

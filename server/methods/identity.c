@@ -72,7 +72,8 @@ static bool same_person(const struct identity *a, const struct identity *b)
            a->inbox == b->inbox;
 }
 
-/* {token} → as `auth`; the stream goes on where it is, under the new expiry. */
+/* {token, device?} → as `auth`; the streams of that user and device go on where
+ * they are, under the new expiry. */
 static enum err auth_refresh(struct call *call)
 {
     struct identity who;
@@ -84,9 +85,16 @@ static enum err auth_refresh(struct call *call)
         return fail(&call->failure, ERR_FORBIDDEN,
                     "'token' must be for the same app, user and inbox as the "
                     "one it replaces");
-    memcpy(who.device, call->who->device, sizeof(who.device));
+    err = choose_device(call, &who);
+    if (err)
+        return err;
+    if (!who.device[0])
+        memcpy(who.device, call->who->device, sizeof(who.device));
+    if (!who.device[0])
+        memcpy(who.device, "default", sizeof("default"));
     if (call->carrier)
         carrier_renew(call->carrier, &who);
+    carriers_renew(call->worker, &who);
     return admit(call, &who);
 }
 

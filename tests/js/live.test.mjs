@@ -80,18 +80,19 @@ for (const transport of TRANSPORTS)
     assert.equal(bob.status.transport, transport);
   });
 
-test('sse: an idle stream, whose beats are comments, is renewed without ever being away', { skip, timeout: 60_000 }, async (t) => {
-  const server = await Server.start({ env: { RUNG_HEARTBEAT_MS: '1000' } });
-  t.after(() => server.finish());
-  const bob = await givenClient(server.url, 'bob', { transport: 'sse' });
-  t.after(() => bob.close());
-  let hellos = 0;
-  const states = [];
-  bob.on('hello', () => hellos++);
-  bob.on('status', ({ state }) => states.push(state));
-  await eventually(() => hellos >= 3, 'a third stream', 20_000);
-  assert.deepEqual(states.filter((state) => state !== 'connecting' && state !== 'online'), []);
-});
+for (const transport of ['ws', 'sse'])
+  test(`${transport}: an idle stream lives on its heartbeats`, { skip, timeout: 60_000 }, async (t) => {
+    const server = await Server.start({ env: { RUNG_HEARTBEAT_MS: '300' } });
+    t.after(() => server.finish());
+    const bob = await givenClient(server.url, 'bob', { transport });
+    t.after(() => bob.close());
+    let beats = 0;
+    const states = [];
+    bob.on('status', ({ state }) => states.push(state));
+    bob.on('heartbeat', () => beats++);
+    await eventually(() => beats >= 5, 'five heartbeats', 20_000);
+    assert.deepEqual(states.filter((state) => state !== 'online' && state !== 'connecting'), []);
+  });
 
 test('a torn network and switches in the middle lose nothing, double nothing', { skip, timeout: 120_000 }, async (t) => {
   const random = seeded(chosenSeed());

@@ -325,41 +325,6 @@ test('silence for two heartbeats is death', async () => {
   assert.equal(ws.last.closed, true);
 });
 
-/* An sse that is online and, as EventSource hides comments, may be dead or quiet. */
-async function givenSilence() {
-  const given = givenClient({ transport: 'sse', cursor: 'e-1' });
-  given.client.start();
-  given.sse.last.report.up();
-  given.sse.last.report.batch([{ event: 'hello', cursor: 'e-1', heartbeat_ms: 1000 }, message(2)]);
-  await given.clock.pass(2_000);
-  return given;
-}
-
-test('a carry that cannot hear the beats is replaced by a fresh one, without a pause', async () => {
-  const { client, sse } = await givenSilence();
-  assert.equal(sse.opened.length, 2);
-  assert.deepEqual(sse.last.position, { cursor: 'e-2' });
-  assert.deepEqual([client.status.state, client.status.switching, sse.opened[0].closed], ['online', false, false]);
-  sse.last.report.up();
-  assert.deepEqual([client.status.state, sse.opened[0].closed], ['online', true]);
-});
-
-test('when the fresh one cannot be had, the silent one was dead', async () => {
-  const { client, sse, clock } = await givenSilence();
-  sse.last.report.down({ error: new RungError('network') });
-  assert.deepEqual([client.status.state, client.status.wanted, sse.opened[0].closed], ['waiting', 'sse', true]);
-  await clock.pass(250);
-  assert.equal(sse.opened.length, 3);
-});
-
-test('a visible heartbeat shows that this carry hears', async () => {
-  const { client, sse, clock } = await givenSilence();
-  sse.last.report.up();
-  sse.last.report.batch([{ event: 'hello', cursor: 'e-2', heartbeat_ms: 1000 }, { event: 'heartbeat', cursor: 'e-2' }]);
-  await clock.pass(2_000);
-  assert.equal(client.status.state, 'waiting');
-});
-
 test('a connection that never opens is given up', async () => {
   const { client, ws, clock } = givenClient();
   client.start();

@@ -16,7 +16,6 @@ const KINDS = [
 export const sse = {
   name: 'sse',
   streams: true,
-  hearsBeats: false,
 
   open(host, report) {
     let source = null;

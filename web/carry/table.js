@@ -12,8 +12,6 @@ import { poll } from './poll.js';
  * @property {string} name as in the server's URL: "longpoll"
  * @property {boolean} streams true: what was received needs a `message.ack`;
  *   false: the next cursor presented says so by itself
- * @property {boolean} [hearsBeats] every heartbeat is visible, so silence means death;
- *   else silence only means that a fresh one should be opened
  * @property {number} [quietMs] the longest silence this carry can have by its own rules
  * @property {(host: Host, report: Report) => Handle} open start carrying from
  *   `host.position()` on. Calls `report` only after open() has returned.

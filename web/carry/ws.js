@@ -7,7 +7,6 @@ import { RungError } from '../rung/error.js';
 export const ws = {
   name: 'ws',
   streams: true,
-  hearsBeats: true,
 
   open(host, report) {
     const asked = new Map(); // id → {resolve, reject}

@@ -1,7 +1,5 @@
 // A link is one carry at work, watched: it is up at most once, down at most once,
-// and says nothing after it was closed. Silence for too long means that it is dead
-// where every heartbeat is heard; where not (EventSource hides comments), it only
-// makes the link doubtful, and the session looks for a fresh one beside it.
+// and says nothing after it was closed. Silence for two heartbeats means death.
 
 import { RungError } from './error.js';
 
@@ -10,11 +8,9 @@ const HANDSHAKE_MS = 10_000;
 export class Link {
   #clock;
   #on;
-  #carry;
   #handle = null;
   #watchdog = null;
   #quietMs;
-  #deaf = false; // silence may be full of beats that we cannot hear
 
   /** Is it open? False for good after close() or its going down. */
   open = true;
@@ -25,12 +21,11 @@ export class Link {
    * @param {import('../carry/table.js').Carry} carry
    * @param {import('../carry/table.js').Host} host
    * @param {import('./clock.js').Clock} clock
-   * @param {{up(link: Link): void, event(link: Link, event: object): void, level(link: Link, cursor: string): void, doubtful(link: Link): void, down(link: Link, why: import('../carry/table.js').Why): void}} on
+   * @param {{up(link: Link): void, event(link: Link, event: object): void, level(link: Link, cursor: string): void, down(link: Link, why: import('../carry/table.js').Why): void}} on
    */
   constructor(carry, host, clock, on) {
     this.name = carry.name;
     this.streams = carry.streams;
-    this.#carry = carry;
     this.#clock = clock;
     this.#on = on;
     this.#quietMs = carry.quietMs ?? HANDSHAKE_MS;
@@ -61,7 +56,7 @@ export class Link {
     if (!this.open || this.up) return;
     this.up = true;
     this.upSince = this.#clock.now();
-    if (this.#carry.streams) this.#quietMs = Infinity; // until the server says its rhythm
+    if (this.streams) this.#quietMs = Infinity; // until the server says its rhythm
     this.#alive();
     this.#on.up(this);
   }
@@ -78,9 +73,7 @@ export class Link {
   }
 
   #learnRhythm(event) {
-    if (event.event === 'heartbeat') this.#deaf = false;
     if (event.event !== 'hello' || !event.heartbeat_ms) return;
-    this.#deaf = !this.#carry.hearsBeats;
     this.#quietMs = 2 * event.heartbeat_ms;
   }
 
@@ -93,8 +86,7 @@ export class Link {
   }
 
   #silent() {
-    if (this.#deaf) this.#on.doubtful(this);
-    else this.#wentDown({ error: new RungError('timeout', `nothing came for ${this.#quietMs} ms`) });
+    this.#wentDown({ error: new RungError('timeout', `nothing came for ${this.#quietMs} ms`) });
   }
 
   #wentDown(why) {

@@ -48,12 +48,11 @@ export class FakeClock {
 }
 
 /** A carry whose openings the test drives: `opened` holds them, newest last. */
-export function fakeCarry(name, { streams = true, hearsBeats = true, requests = false } = {}) {
+export function fakeCarry(name, { streams = true, requests = false } = {}) {
   const opened = [];
   return {
     name,
     streams,
-    hearsBeats,
     opened,
     get last() {
       return opened.at(-1);
@@ -91,7 +90,7 @@ export function givenClient(options = {}) {
   const clock = new FakeClock();
   const carries = {
     ws: fakeCarry('ws', { requests: true }),
-    sse: fakeCarry('sse', { hearsBeats: false }),
+    sse: fakeCarry('sse'),
     poll: fakeCarry('poll', { streams: false }),
   };
   const fetch = fakeFetch(() => {
