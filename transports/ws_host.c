@@ -15,6 +15,7 @@ _Static_assert(EVENT_HEADROOM >= LWS_PRE, "so do shared bursts");
 
 #define RX_BYTES 1024
 #define TX_BYTES (1u << 20)
+#define PING_BYTES 4
 #define CLOSING_MS 3000
 
 struct ws_host {
@@ -34,8 +35,10 @@ void ws_kill(struct ws_peer *peer)
     if (!peer->close_code)
         peer->close_code = 1006;
     peer->close_said = true; /* there is nobody to say it to */
-    lws_set_timeout(peer->wsi, PENDING_TIMEOUT_USER_REASON_BASE,
-                    LWS_TO_KILL_ASYNC);
+    /* The library's own way, LWS_TO_KILL_ASYNC, waits for a timer that only
+     * other traffic starts on a foreign loop; the end of the socket does not. */
+    shutdown(lws_get_socket_fd(peer->wsi), SHUT_RDWR);
+    ws_pause(peer, false);
 }
 
 static bool write_frame(struct ws_peer *peer, char *data, size_t size,
@@ -71,7 +74,8 @@ void ws_resume_later(struct ws_peer *peer)
 
 void ws_ping(struct ws_peer *peer)
 {
-    char room[WS_HEADROOM + 1] = {0};
+    /* Not empty: the library does not tell of an empty pong. */
+    char room[WS_HEADROOM + PING_BYTES] = {0};
 
     if (!peer->wsi || peer->close_code || peer->full)
         return;
@@ -80,7 +84,7 @@ void ws_ping(struct ws_peer *peer)
         return;
     }
     peer->heard = false;
-    write_frame(peer, room + WS_HEADROOM, 0, LWS_WRITE_PING);
+    write_frame(peer, room + WS_HEADROOM, PING_BYTES, LWS_WRITE_PING);
 }
 
 /* The close frame is written past the library, which has no call for it and
