@@ -1,7 +1,8 @@
 /* A token becomes an identity: JWTs checked with libjwt (HS256, RS256, ES256)
  * and with OpenSSL for EdDSA, which Debian's libjwt does not know.
  * Claims per docs/PROTOCOL.md section 3; RFC 7519, RFC 8725 (the algorithm is
- * taken from the key, never from the token: "none" and a swapped algorithm fail).
+ * taken from the key, never from the token: "none" and a swapped algorithm
+ * fail).
  *
  * Units    exp in seconds as in RFC 7519; expires_ms in milliseconds.
  * Errors   ERR_UNAUTHORIZED or ERR_TOKEN_EXPIRED, with a message for the client
@@ -25,7 +26,7 @@
 
 struct app_config {
     char *app;
-    char **hs256; /* secrets, NULL-terminated */
+    char **hs256;       /* secrets, NULL-terminated */
     char **public_keys; /* PEM texts, NULL-terminated */
 };
 

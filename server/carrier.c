@@ -1,4 +1,5 @@
-/* Carriers: opened at a cursor, read on from it, handed live bursts when level. */
+/* Carriers: opened at a cursor, read on from it, handed live bursts when level.
+ */
 #include "server/base/clock.h"
 #include "server/base/mem.h"
 #include "server/watch.h"
@@ -31,8 +32,7 @@ static enum err parse_number(struct span text, const char *name, uint64_t min,
     return ERR_NONE;
 }
 
-static enum err take_device(struct carrier *carrier,
-                            const struct identity *who,
+static enum err take_device(struct carrier *carrier, const struct identity *who,
                             const struct follow *follow, struct failure *why)
 {
     struct span device = follow->device;
@@ -105,7 +105,7 @@ static enum err take_cursor(struct carrier *carrier,
 static enum err find_conversation(struct reader *reader, struct span app,
                                   struct span name, struct conversation *out)
 {
-    uint64_t no;
+    uint64_t no = 0;
 
     if (!memchr(name.data, ':', name.size) &&
         !parse_number(name, "conversation", 1, UINT64_MAX >> 11, &no, NULL))
@@ -138,8 +138,8 @@ static enum err place_in_chain(struct carrier *carrier, struct reader *reader,
         carrier->seq = conversation->last_seq;
         return ERR_NONE;
     }
-    rc = reader_seq_at(reader, conversation->no, carrier->cursor,
-                       &carrier->seq);
+    rc =
+        reader_seq_at(reader, conversation->no, carrier->cursor, &carrier->seq);
     if (!rc && carrier->seq < conversation->trimmed_seq &&
         carrier->cursor >= conversation->trimmed_lsn)
         carrier->seq = conversation->trimmed_seq;
@@ -148,8 +148,7 @@ static enum err place_in_chain(struct carrier *carrier, struct reader *reader,
 
 /* What is in memory may be behind: who has just been let in, by an entry that
  * this worker has not heard of, may follow, and sees from that entry on. */
-static enum err may_follow(const struct carrier *carrier,
-                           struct reader *reader,
+static enum err may_follow(const struct carrier *carrier, struct reader *reader,
                            const struct conversation *conversation,
                            struct failure *why)
 {
@@ -166,8 +165,8 @@ static enum err may_follow(const struct carrier *carrier,
         if (session->interests[i]->stint.conv == conversation->no)
             return ERR_NONE;
     rc = reader_stints_in(reader, span_of(session->who.app),
-                          span_of(session->who.user), conversation->no,
-                          &stint, 1, &count);
+                          span_of(session->who.user), conversation->no, &stint,
+                          1, &count);
     if (rc)
         return fail_plain(why, rc);
     return count ? ERR_NONE
@@ -380,10 +379,10 @@ struct reading {
     struct burst *burst;
     size_t max_bytes;
     lsn upto;
-    lsn passed;    /* single chain: the last entry looked at */
-    bool stopped;  /* full */
-    bool failed;   /* out of memory */
-    bool ended;    /* single chain: what follows is not announced */
+    lsn passed;   /* single chain: the last entry looked at */
+    bool stopped; /* full */
+    bool failed;  /* out of memory */
+    bool ended;   /* single chain: what follows is not announced */
 };
 
 static bool take_event(struct reading *reading, struct event *event)
@@ -392,9 +391,8 @@ static bool take_event(struct reading *reading, struct event *event)
         reading->failed = true;
         return false;
     }
-    reading->stopped =
-        reading->burst->count >= reading->carrier->limit ||
-        reading->burst->json_bytes >= reading->max_bytes;
+    reading->stopped = reading->burst->count >= reading->carrier->limit ||
+                       reading->burst->json_bytes >= reading->max_bytes;
     return !reading->stopped;
 }
 
@@ -447,9 +445,9 @@ static enum err read_mixed(struct carrier *carrier, struct reading *reading,
     for (size_t i = 0; i < session->interest_count; i++)
         if (worth_reading(session->interests[i], cursor, reading->upto))
             stints[count++] = session->interests[i]->stint;
-    rc = mixed_read(carrier->worker->reader, span_of(session->who.user),
-                    stints, count, &cursor, reading->upto, take_entry,
-                    take_gap, reading, more);
+    rc = mixed_read(carrier->worker->reader, span_of(session->who.user), stints,
+                    count, &cursor, reading->upto, take_entry, take_gap,
+                    reading, more);
     if (stints != few)
         mem_free(stints);
     if (!rc && reading->failed)
@@ -542,9 +540,9 @@ static enum err read_chain(struct carrier *carrier, struct reading *reading,
     struct reader *reader = carrier->worker->reader;
     struct conversation conversation;
     uint64_t began = carrier->seq, from, to;
-    enum err rc = reader_conversation_no(reader,
-                                         span_of(carrier->session->who.app),
-                                         carrier->conv, &conversation);
+    enum err rc =
+        reader_conversation_no(reader, span_of(carrier->session->who.app),
+                               carrier->conv, &conversation);
 
     if (!rc)
         take_chain_gap(reading, &conversation);
@@ -598,8 +596,8 @@ static void now_level(struct carrier *carrier)
 
 static bool nothing_new(const struct carrier *carrier)
 {
-    lsn latest = carrier->conv ? carrier->watch->latest
-                               : carrier->session->latest;
+    lsn latest =
+        carrier->conv ? carrier->watch->latest : carrier->session->latest;
 
     return carrier->cursor >= carrier->worker->hub->head ||
            latest <= carrier->cursor;
@@ -612,9 +610,9 @@ static enum err greet(struct carrier *carrier, struct burst *burst)
     struct event *event;
 
     if (!carrier->greeted) {
-        event = event_hello(burst->epoch, carrier->cursor,
-                            config->heartbeat_ms, clock_wall_ms(),
-                            span_of(carrier->session->who.user));
+        event =
+            event_hello(burst->epoch, carrier->cursor, config->heartbeat_ms,
+                        clock_wall_ms(), span_of(carrier->session->who.user));
         if (!event || !burst_add(burst, event))
             return ERR_NOMEM;
     }
@@ -699,13 +697,12 @@ void carrier_renew(struct carrier *carrier, const struct identity *who)
 
 void hub_renew(struct hub *hub, const struct identity *who)
 {
-    struct session *session = session_find(hub, span_of(who->app), who->inbox,
-                                           span_of(who->user));
+    struct session *session =
+        session_find(hub, span_of(who->app), who->inbox, span_of(who->user));
 
     if (!session)
         return;
-    list_each(node, &session->own)
-    {
+    list_each (node, &session->own) {
         struct carrier *carrier = container_of(node, struct carrier, own);
 
         if (strcmp(carrier->device, who->device) == 0)

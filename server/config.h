@@ -51,11 +51,11 @@ enum durability { DURABILITY_SYNC, DURABILITY_RELAXED };
       "time a keep-alive connection may wait between two requests")            \
     T(max_message_bytes, NUMBER, "65536", 1024, 16777216,                      \
       "largest request body or ws frame, and so message")                      \
-    T(connection_rate, NUMBER, "200", 1, 10000000,                             \
+    T(connection_rate, NUMBER, "1000", 1, 10000000,                            \
       "requests per second of one connection (burst: twice that)")             \
-    T(user_rate, NUMBER, "400", 1, 10000000,                                   \
+    T(user_rate, NUMBER, "2000", 1, 10000000,                                  \
       "requests per second of one user (burst: twice that)")                   \
-    T(max_parked_per_user, NUMBER, "64", 1, 1000000,                           \
+    T(max_parked_per_user, NUMBER, "1000", 1, 1000000,                         \
       "parked long polls and open streams of one user")                        \
     T(heartbeat_ms, NUMBER, "25000", 100, 600000,                              \
       "interval of heartbeats, with jitter of a tenth below it")               \
@@ -81,8 +81,11 @@ enum durability { DURABILITY_SYNC, DURABILITY_RELAXED };
       "serve the page from this directory instead of the built-in files")      \
     T(stall_ms, NUMBER, "5000", 100, 600000,                                   \
       "/healthz fails when a worker or the sequencer is silent for so long")   \
-    T(log_level, CHOICE, "info", 0, 0, "[error|warn|info|debug] the least serious diagnostics that are printed")              \
-    T(log_format, CHOICE, "text", 0, 0, "[text|json] how diagnostics are printed, on stderr")
+    T(log_level, CHOICE, "info", 0, 0,                                         \
+      "[error|warn|info|debug] the least serious diagnostics that are "        \
+      "printed")                                                               \
+    T(log_format, CHOICE, "text", 0, 0,                                        \
+      "[text|json] how diagnostics are printed, on stderr")
 
 #define CONFIG_TEXT const char *
 #define CONFIG_NUMBER uint64_t
@@ -113,8 +116,7 @@ MUST_CHECK enum err config_load(struct config **out, int argc, char **argv,
 /* Defaults only, for tests and for tools. */
 MUST_CHECK enum err config_defaults(struct config **out);
 /* The same flags and environment with the file read anew (SIGHUP). */
-MUST_CHECK enum err config_reload(struct config **out,
-                                  const struct config *old,
+MUST_CHECK enum err config_reload(struct config **out, const struct config *old,
                                   struct failure *why);
 /* One more key for `app`, which is made if need be: an HS256 secret or a public
  * key's PEM text (the other NULL). Only while one thread knows the config.

@@ -361,8 +361,7 @@ bool burst_add(struct burst *burst, struct event *given)
 {
     if (burst->count == burst->room) {
         size_t room = burst->room ? burst->room * 2 : 4;
-        struct event **grown =
-            mem_realloc(burst->events, room * sizeof *grown);
+        struct event **grown = mem_realloc(burst->events, room * sizeof *grown);
 
         if (!grown) {
             event_unref(given);

@@ -2,7 +2,8 @@
  *
  * An event is one JSON object (docs/PROTOCOL.md section 5). A burst is what one
  * carrier is to be sent next: consecutive events in order. A burst caches its
- * bytes per format, so that ten thousand readers of one commit share one buffer.
+ * bytes per format, so that ten thousand readers of one commit share one
+ * buffer.
  *
  * Units    bytes; lsn as in store/entry.h.
  * Errors   NULL when memory is short.

@@ -2,9 +2,9 @@
  * carriers that listen, then hand each of those carriers what it got.
  *
  * burst_note: entries of one conversation that everyone in it may see share one
- * burst, so ten thousand followers share its bytes. Whoever listens is fixed when
- * the burst opens; a join or leave closes it, so that the next entry sees the
- * new listeners. An entry for some only gets a burst of its own.
+ * burst, so ten thousand followers share its bytes. Whoever listens is fixed
+ * when the burst opens; a join or leave closes it, so that the next entry sees
+ * the new listeners. An entry for some only gets a burst of its own.
  */
 #include "server/hub.h"
 
@@ -58,8 +58,7 @@ size_t hub_carriers(const struct hub *hub)
 
 /* --- touching carriers -------------------------------------------------- */
 
-static void touch(struct hub *hub, struct carrier *carrier,
-                  struct burst *burst)
+static void touch(struct hub *hub, struct carrier *carrier, struct burst *burst)
 {
     struct touch *touch;
 
@@ -89,8 +88,7 @@ static void touch_session(struct session *session, const struct entry *entry,
 {
     if (entry->lsn > session->latest)
         session->latest = entry->lsn;
-    list_each(node, &session->carriers)
-    {
+    list_each (node, &session->carriers) {
         struct carrier *carrier = container_of(node, struct carrier, link);
 
         if (!own_echo(carrier, entry))
@@ -112,8 +110,7 @@ static bool is_for(const struct entry *entry, const struct interest *interest)
 static void touch_listeners(struct conversation_watch *watch,
                             const struct entry *entry, struct burst *burst)
 {
-    list_each(node, &watch->interests)
-    {
+    list_each (node, &watch->interests) {
         struct interest *interest = container_of(node, struct interest, link);
 
         if (is_for(entry, interest))
@@ -121,8 +118,7 @@ static void touch_listeners(struct conversation_watch *watch,
     }
     if (!entry->seq)
         return; /* a single chain holds only what has a seq */
-    list_each(node, &watch->carriers)
-    {
+    list_each (node, &watch->carriers) {
         struct carrier *carrier = container_of(node, struct carrier, link);
 
         if (!own_echo(carrier, entry) &&
@@ -136,8 +132,7 @@ static void touch_listeners(struct conversation_watch *watch,
 /* Everyone in it has something as new as its newest entry. */
 static void spread_latest(struct conversation_watch *watch)
 {
-    list_each(node, &watch->interests)
-    {
+    list_each (node, &watch->interests) {
         struct session *session =
             container_of(node, struct interest, link)->session;
 
@@ -161,8 +156,7 @@ static bool anyone_listens(const struct conversation_watch *watch)
 {
     if (!list_empty(&watch->carriers))
         return true;
-    list_each(node, &watch->interests)
-    {
+    list_each (node, &watch->interests) {
         const struct interest *interest =
             container_of(node, struct interest, link);
 
@@ -181,7 +175,7 @@ static void now_behind(struct hub *hub, struct carrier *carrier)
 
 static void session_behind(struct session *session)
 {
-    list_each(node, &session->carriers)
+    list_each (node, &session->carriers)
         now_behind(session->hub, container_of(node, struct carrier, link));
 }
 
@@ -189,9 +183,9 @@ static void session_behind(struct session *session)
 static void all_behind(struct conversation_watch *watch)
 {
     spread_latest(watch);
-    list_each(node, &watch->carriers)
+    list_each (node, &watch->carriers)
         now_behind(watch->hub, container_of(node, struct carrier, link));
-    list_each(node, &watch->interests)
+    list_each (node, &watch->interests)
         session_behind(container_of(node, struct interest, link)->session);
 }
 
@@ -289,7 +283,7 @@ static bool find_stint(struct hub *hub, const struct entry *entry,
  * worse: its streams end, to come back with their cursors to one loaded anew.
  * At once, before they are handed anything of this commit: what they would have
  * missed lies in it. */
-static void drop_session(struct hub *hub, struct session *session)
+static void drop_session(struct session *session)
 {
     struct farewell dropped = {
         .reason = err_code(ERR_UNAVAILABLE),
@@ -299,28 +293,24 @@ static void drop_session(struct hub *hub, struct session *session)
     };
 
     trace(TRACE_ERROR, "session dropped", "reason=unavailable");
-    list_each_safe(node, &hub->all)
-    {
-        struct carrier *carrier = container_of(node, struct carrier, all);
+    list_each_safe (node, &session->own) {
+        struct carrier *carrier = container_of(node, struct carrier, own);
 
-        if (carrier->session == session)
-            carrier->via->end(carrier, &dropped);
+        carrier->via->end(carrier, &dropped);
     }
     session_disown(session);
 }
 
 /* `conversation` is NULL when it could not be looked up. */
 static void let_in(struct hub *hub, const struct conversation *conversation,
-                   uint64_t inbox, struct span user,
-                   const struct entry *entry)
+                   uint64_t inbox, struct span user, const struct entry *entry)
 {
     struct session *session = session_find(hub, entry->app, inbox, user);
     struct stint stint;
 
-    if (session &&
-        (!conversation || !find_stint(hub, entry, user, &stint) ||
-         interest_open(session, &stint, conversation)))
-        drop_session(hub, session);
+    if (session && (!conversation || !find_stint(hub, entry, user, &stint) ||
+                    interest_open(session, &stint, conversation)))
+        drop_session(session);
 }
 
 /* Sessions on this worker whose users an entry lets in begin to listen. */
@@ -366,8 +356,7 @@ static void see_out(struct hub *hub, const struct entry *entry)
         watch = watch_find(hub, entry->conv);
         if (!session || !watch)
             continue;
-        list_each(node, &watch->carriers)
-        {
+        list_each (node, &watch->carriers) {
             struct carrier *carrier = container_of(node, struct carrier, link);
 
             if (carrier->session != session)
@@ -468,7 +457,8 @@ static void hand_over(struct hub *hub, struct carrier *carrier, lsn head)
 
     if (carrier->touches)
         burst = take_burst(carrier, hub->epoch);
-    if (carrier->level && burst && !burst->count) { /* it had presented a newer cursor */
+    if (carrier->level && burst &&
+        !burst->count) { /* it had presented a newer cursor */
         burst_unref(burst);
         return;
     }
@@ -510,8 +500,7 @@ static void evict(struct hub *hub)
  * before the head moves. */
 static void settle(struct hub *hub)
 {
-    list_each(node, &hub->due)
-    {
+    list_each (node, &hub->due) {
         struct carrier *carrier = container_of(node, struct carrier, due);
 
         carrier->cursor = carrier_at(carrier);
@@ -525,8 +514,8 @@ void hub_announce(struct hub *hub, struct commit *commit)
     settle(hub);
     hub->head = commit->head;
     while (!list_empty(&hub->open))
-        close_burst(container_of(hub->open.next, struct conversation_watch,
-                                 open_link));
+        close_burst(
+            container_of(hub->open.next, struct conversation_watch, open_link));
     while (!list_empty(&hub->due)) {
         struct carrier *carrier =
             container_of(hub->due.next, struct carrier, due);

@@ -7,8 +7,8 @@
  * Errors   in `failure`, with a message that names the parameter and what is
  *          accepted.
  * Threads  the worker's loop.
- * Memory   the call is the caller's and lives until `done`. params and token are
- *          borrowed until method_run() returns. If the peer leaves before `done`,
+ * Memory   the call is the caller's and lives until `done`. params and token
+ * are borrowed until method_run() returns. If the peer leaves before `done`,
  *          the caller must still wait for it.
  */
 #ifndef RUNG_METHOD_H

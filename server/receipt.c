@@ -1,13 +1,13 @@
 /* Recording what was received: a presented cursor becomes `delivered` marks.
  *
  * Marks are positions, so they may be late but never wrong: the first comes at
- * once, the next are gathered for RECORD_MS and only the newest is stored. A mark
- * is stored only where it newly covers a message by somebody else; so the
+ * once, the next are gathered for RECORD_MS and only the newest is stored. A
+ * mark is stored only where it newly covers a message by somebody else; so the
  * receipts themselves, and one's own messages, cause none.
  *
- * late_note: what could not be stored now (the store refuses, the queue is full,
- * too many at once, a cursor ahead of what this worker has heard of) is tried
- * again by the timer: the client may never present anything newer.
+ * late_note: what could not be stored now (the store refuses, the queue is
+ * full, too many at once, a cursor ahead of what this worker has heard of) is
+ * tried again by the timer: the client may never present anything newer.
  */
 #include "server/base/clock.h"
 #include "server/base/trace.h"
@@ -67,9 +67,8 @@ static struct delivered *delivered_create(struct interest *interest,
     struct session *session = interest->session;
     struct span app = span_of(session->who.app);
     struct span user = span_of(session->who.user);
-    struct delivered *delivered =
-        mem_zalloc(sizeof *delivered + app.size + user.size +
-                   conversation.size);
+    struct delivered *delivered = mem_zalloc(sizeof *delivered + app.size +
+                                             user.size + conversation.size);
     char *name;
 
     if (!delivered)
@@ -231,5 +230,6 @@ void session_present(struct session *session, lsn at)
         worker->now_ms >= session->recorded_ms + RECORD_MS)
         record_now(session);
     else
-        record_later(session, session->recorded_ms + RECORD_MS - worker->now_ms);
+        record_later(session,
+                     session->recorded_ms + RECORD_MS - worker->now_ms);
 }

@@ -1,8 +1,8 @@
 /* The sequencer's thread: gather, apply, commit, answer, announce.
  *
  * order_note: a worker hears of a commit and of the answers of its submissions
- * in one letter, prepared before the transaction commits, so that after a commit
- * nothing can fail any more.
+ * in one letter, prepared before the transaction commits, so that after a
+ * commit nothing can fail any more.
  */
 #include "server/sequencer.h"
 
@@ -15,8 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define GROUP_MAX 4096               /* entries in one commit */
-#define GROUP_MAX_BYTES (32u << 20)  /* beyond, the next begins */
+#define GROUP_MAX 4096              /* entries in one commit */
+#define GROUP_MAX_BYTES (32u << 20) /* beyond, the next begins */
 #define QUEUE_MAX 65536
 #define QUEUE_MAX_BYTES (256u << 20)
 #define LIFE_SIGN_MS 200
@@ -39,8 +39,8 @@ struct sequencer {
     uv_thread_t thread;
     uv_timer_t life, retention, syncer;
     struct reader *reader;
-    conv_no trim_next; /* where the retention pass goes on; 0: a new one */
-    struct trim *trims; /* found, not yet committed */
+    conv_no trim_next;     /* where the retention pass goes on; 0: a new one */
+    struct trim *trims;    /* found, not yet committed */
     uint64_t trims_before; /* metrics.trimmed when they were looked for */
     bool unsynced;
 };
@@ -72,8 +72,8 @@ struct commit *commit_ref(struct commit *commit)
 
 void commit_unref(struct commit *commit)
 {
-    if (!commit || atomic_fetch_sub_explicit(&commit->refs, 1,
-                                             memory_order_acq_rel) > 1)
+    if (!commit ||
+        atomic_fetch_sub_explicit(&commit->refs, 1, memory_order_acq_rel) > 1)
         return;
     buf_fini(&commit->bytes);
     mem_free(commit->entries);
@@ -267,9 +267,8 @@ static void group_tell(struct group *group)
 
         if (submission->applied.err)
             fail(&submission->failure, submission->applied.err, "%s",
-                 submission->applied.words
-                     ? submission->applied.words
-                     : err_text(submission->applied.err));
+                 submission->applied.words ? submission->applied.words
+                                           : err_text(submission->applied.err));
         if (port < options->port_count)
             add_answer(group->letters[port], submission);
         else
@@ -377,8 +376,7 @@ static bool note_trim(struct span app, struct span conversation, uint64_t mark,
                       void *arg)
 {
     struct sequencer *sequencer = arg;
-    struct trim *trim =
-        mem_zalloc(sizeof *trim + app.size + conversation.size);
+    struct trim *trim = mem_zalloc(sizeof *trim + app.size + conversation.size);
 
     if (!trim)
         return false; /* the next pass will find it again */
@@ -440,8 +438,8 @@ static void retention_step(uv_timer_t *timer)
     else
         rc = find_trims(sequencer);
     if (!sequencer->trims) {
-        bool more = sequencer->trim_next || sequencer->trims_before !=
-                                                sequencer->metrics.trimmed;
+        bool more = sequencer->trim_next ||
+                    sequencer->trims_before != sequencer->metrics.trimmed;
 
         wait_ms = more && !rc ? RETENTION_STEP_MS
                               : sequencer->config->retention_interval_ms;
@@ -470,9 +468,9 @@ static void close_handle(uv_handle_t *handle, void *arg)
         uv_close(handle, NULL);
 }
 
-/* A submission is borrowed until its done(), which may come as soon as its group
- * is committed, and a reload letter may be posted again as soon as it was taken:
- * so what follows is looked up before. */
+/* A submission is borrowed until its done(), which may come as soon as its
+ * group is committed, and a reload letter may be posted again as soon as it was
+ * taken: so what follows is looked up before. */
 static void receive(struct mailbox *box, struct letter *oldest)
 {
     struct sequencer *sequencer = container_of(box, struct sequencer, box);
@@ -552,8 +550,8 @@ static enum err start_timers(struct sequencer *sequencer)
     uv_timer_start(&sequencer->retention, retention_step,
                    config->retention_interval_ms, 0);
     if (config->durability == DURABILITY_RELAXED)
-        uv_timer_start(&sequencer->syncer, sync_store,
-                       config->sync_interval_ms, config->sync_interval_ms);
+        uv_timer_start(&sequencer->syncer, sync_store, config->sync_interval_ms,
+                       config->sync_interval_ms);
     return ERR_NONE;
 }
 

@@ -1,16 +1,17 @@
 /* The sequencer: the only thread that appends.
  *
  * It gathers every submission that is waiting into one transaction, applies
- * them in order, commits (with fsync unless relaxed), then answers each submitter and
- * announces the commit to every port, one letter a port. While a commit is
- * being synced the next group gathers by itself: that is the group commit.
+ * them in order, commits (with fsync unless relaxed), then answers each
+ * submitter and announces the commit to every port, one letter a port. While a
+ * commit is being synced the next group gathers by itself: that is the group
+ * commit.
  *
  * Units    as in store/entry.h.
  * Errors   a submission's refusal or failure is in its `applied` and `failure`.
  *          When a commit fails, every submission of the group gets that error.
  * Threads  sequencer_submit(): any worker. ports are added before start.
- * Memory   a submission is owned by its maker; the sequencer borrows it from submit
- *          until `done`. A commit is shared, see commit_unref().
+ * Memory   a submission is owned by its maker; the sequencer borrows it from
+ * submit until `done`. A commit is shared, see commit_unref().
  */
 #ifndef RUNG_SEQUENCER_H
 #define RUNG_SEQUENCER_H
@@ -40,13 +41,13 @@ struct commit *commit_ref(struct commit *commit);
 void commit_unref(struct commit *commit); /* any thread; NULL: nothing */
 
 struct submission {
-    struct letter letter;    /* the sequencer's */
-    struct port *port;       /* where to be answered; set by the maker */
-    struct entry entry;      /* set by the maker; spans into memory that lives
-                                until done() */
+    struct letter letter; /* the sequencer's */
+    struct port *port;    /* where to be answered; set by the maker */
+    struct entry entry;   /* set by the maker; spans into memory that lives
+                             until done() */
     void (*done)(struct submission *submission); /* on the port's loop */
-    struct applied applied;  /* filled in before done() */
-    struct failure failure;  /* err ERR_NONE on success */
+    struct applied applied;                      /* filled in before done() */
+    struct failure failure;                      /* err ERR_NONE on success */
     struct submission *next; /* the sequencer's, then the announcement's */
     size_t size;             /* the sequencer's: what it weighs in the queue */
 };
@@ -54,8 +55,9 @@ struct submission {
 /* A worker's side of the sequencer. */
 struct port {
     struct mailbox box; /* init by port_init() */
-    /* On the port's loop, once per commit that wrote something, in order, before
-     * the done() of that commit's submissions. Borrowed: ref it to keep it. */
+    /* On the port's loop, once per commit that wrote something, in order,
+     * before the done() of that commit's submissions. Borrowed: ref it to keep
+     * it. */
     void (*announce)(struct port *port, struct commit *commit);
     struct metrics *metrics; /* unused by the sequencer; the owner's */
 };

@@ -13,7 +13,7 @@
 #define uthash_nonfatal_oom(element) ((element)->hashed = false)
 #include <uthash.h>
 
-#define IDLE_MAX 20000
+#define IDLE_MAX 100000 /* idle sessions and their stints, together */
 #define KEY_MAX (8 + 2 * (NAME_MAX_BYTES + 1))
 
 struct known_session {
@@ -200,9 +200,8 @@ static enum err load_stint(struct loading *loading, const struct stint *stint)
     struct session *session = loading->session;
     struct conversation conversation;
     struct interest *interest;
-    enum err rc =
-        reader_conversation_no(loading->reader, span_of(session->who.app),
-                               stint->conv, &conversation);
+    enum err rc = reader_conversation_no(
+        loading->reader, span_of(session->who.app), stint->conv, &conversation);
 
     if (rc)
         return rc;
@@ -284,6 +283,12 @@ static void session_free(struct session *session)
     mem_free(known);
 }
 
+static void no_longer_idle(struct session *session)
+{
+    list_remove(&session->idle);
+    session->hub->idle_weight -= session->idle_weight;
+}
+
 void session_disown(struct session *session)
 {
     struct known_session *known =
@@ -294,7 +299,7 @@ void session_disown(struct session *session)
     HASH_DELETE(hh, session->hub->sessions, known);
     known->hashed = false;
     if (!session->refs) {
-        session->hub->idle_count--;
+        no_longer_idle(session);
         session_free(session);
     }
 }
@@ -330,27 +335,24 @@ static struct session *session_create(struct hub *hub,
 
 static void forget_one(struct hub *hub)
 {
-    struct session *oldest =
-        container_of(hub->idle.next, struct session, idle);
+    struct session *oldest = container_of(hub->idle.next, struct session, idle);
 
-    hub->idle_count--;
+    no_longer_idle(oldest);
     session_free(oldest);
 }
 
 struct session *session_get(struct worker *worker, const struct identity *who)
 {
     struct hub *hub = worker->hub;
-    struct session *session = session_find(hub, span_of(who->app), who->inbox,
-                                           span_of(who->user));
+    struct session *session =
+        session_find(hub, span_of(who->app), who->inbox, span_of(who->user));
 
     if (!session)
         session = session_create(hub, who);
     if (!session)
         return NULL;
-    if (session->refs++ == 0 && !list_empty(&session->idle)) {
-        list_remove(&session->idle);
-        hub->idle_count--;
-    }
+    if (session->refs++ == 0 && !list_empty(&session->idle))
+        no_longer_idle(session);
     return session;
 }
 
@@ -366,8 +368,9 @@ void session_put(struct session *session)
         return;
     }
     list_append(&hub->idle, &session->idle);
-    hub->idle_count++;
-    if (hub->idle_count > IDLE_MAX)
+    session->idle_weight = 1 + session->interest_count;
+    hub->idle_weight += session->idle_weight;
+    while (hub->idle_weight > IDLE_MAX)
         forget_one(hub);
 }
 
@@ -376,7 +379,7 @@ void sessions_free(struct hub *hub)
     struct known_session *known, *next;
 
     HASH_ITER(hh, hub->sessions, known, next)
-        session_free(&known->session);
+    session_free(&known->session);
 }
 
 enum err session_spend(struct session *session, struct failure *why)

@@ -4,8 +4,9 @@
  * bucket. A carrier is one live stream, parked poll or single poll answer: a
  * cursor on the user's mixed chain or on one conversation. It is LEVEL when all
  * that the worker knows of has been handed to it; then the hub hands it each
- * commit's burst as it comes. Else it is behind, and its transport reads on with
- * carrier_next() when the peer can take more. There is no queue in between.
+ * commit's burst as it comes. Else it is behind, and its transport reads on
+ * with carrier_next() when the peer can take more. There is no queue in
+ * between.
  *
  * read_note: a reader must never pass an entry it has not seen. The lists of
  * conversations in memory are right as of the worker's head (the last commit
@@ -46,13 +47,14 @@ struct follow {
 
 struct session {
     struct hub *hub;
-    struct identity who; /* device and expires_ms unused here */
+    struct identity who;  /* device and expires_ms unused here */
     struct list carriers; /* those that follow the mixed chain */
     struct list own;      /* all its carriers, whatever they follow */
     unsigned carrier_count;
     struct bucket bucket; /* requests of this user */
     /* the rest is the hub's */
     struct list idle; /* hub's list of those without references, oldest first */
+    size_t idle_weight;
     unsigned refs;
     struct interest **interests; /* stints, see watch.h */
     size_t interest_count, interest_room;
@@ -72,23 +74,24 @@ struct carrier {
     uint64_t expires_ms;     /* the token's */
     uint64_t deadline_ms;    /* parked polls: when to answer empty; else 0 */
     char *device;            /* owned; never NULL, "default" by default */
-    lsn cursor;   /* see carrier_at() */
-    conv_no conv; /* 0: the mixed chain */
+    lsn cursor;              /* see carrier_at() */
+    conv_no conv;            /* 0: the mixed chain */
     uint32_t limit;
-    bool level;      /* everything up to the worker's head was handed over */
-    bool open;       /* between carrier_open() and carrier_close() */
-    bool greeted;    /* hello is out */
-    bool now;        /* opened without a cursor: from now on */
+    bool level;        /* everything up to the worker's head was handed over */
+    bool open;         /* between carrier_open() and carrier_close() */
+    bool greeted;      /* hello is out */
+    bool now;          /* opened without a cursor: from now on */
     const char *reset; /* a reset event is owed, for this reason; else NULL */
     uint64_t seq;      /* conv != 0: the seq reached */
-    bool past;         /* conv != 0: opened by one who had left it */
+    bool past;         /* conv != 0: not in it, as far as is known: each entry
+                          is looked at */
     /* the hub's */
-    struct list all;           /* in the hub's list of all carriers */
-    struct list own;           /* in the session's list of all its carriers */
-    struct list leaving;       /* in the hub's list: lost its conversation */
-    struct list link;          /* session->carriers or the conversation's */
+    struct list all;     /* in the hub's list of all carriers */
+    struct list own;     /* in the session's list of all its carriers */
+    struct list leaving; /* in the hub's list: lost its conversation */
+    struct list link;    /* session->carriers or the conversation's */
     struct conversation_watch *watch; /* conv != 0 */
-    struct list due;           /* in the hub's list during an announcement */
+    struct list due; /* in the hub's list during an announcement */
     struct touch *touches;
 };
 
@@ -106,11 +109,11 @@ MUST_CHECK enum err carrier_open(struct carrier *carrier, struct worker *worker,
 void carrier_close(struct carrier *carrier); /* not open: nothing */
 
 /* What to send next, in order: hello (streams only), reset, then the log beyond
- * the cursor, bounded by the carrier's limit and by `max_bytes` of JSON (at least
- * one event). *out is owned by the caller (burst_unref) or NULL when there is
- * nothing now: the carrier is LEVEL from then on. *more tells that another call
- * would bring more. The cursor moves with this call: what was handed out is the
- * transport's to send. On error nothing moved. */
+ * the cursor, bounded by the carrier's limit and by `max_bytes` of JSON (at
+ * least one event). *out is owned by the caller (burst_unref) or NULL when
+ * there is nothing now: the carrier is LEVEL from then on. *more tells that
+ * another call would bring more. The cursor moves with this call: what was
+ * handed out is the transport's to send. On error nothing moved. */
 MUST_CHECK enum err carrier_next(struct carrier *carrier, size_t max_bytes,
                                  struct burst **out, bool *more,
                                  struct failure *why);
@@ -124,8 +127,8 @@ lsn carrier_at(const struct carrier *carrier);
 /* For answers in single-chain mode: the seq reached; 0 before the first. */
 uint64_t carrier_seq(const struct carrier *carrier);
 
-/* Park until deadline_ms: the transport's wake() or deliver() or expire() comes.
- * Only when level. */
+/* Park until deadline_ms: the transport's wake() or deliver() or expire()
+ * comes. Only when level. */
 void carrier_park(struct carrier *carrier, uint64_t wait_ms);
 
 /* A token renewed in place: this carrier lives as long as `who` now. */

@@ -27,7 +27,7 @@ struct conversation_watch {
     struct hub *hub;
     conv_no no;
     enum conv_type type;
-    lsn latest;        /* nothing newer is in it; may be ahead of the head */
+    lsn latest;         /* nothing newer is in it; may be ahead of the head */
     uint64_t heard_seq; /* the newest seq announced to this worker; 0: none */
     struct list interests; /* of sessions in it */
     struct list carriers;  /* that follow it alone */
@@ -39,7 +39,7 @@ struct conversation_watch {
 struct interest {
     struct session *session;
     struct stint stint;
-    lsn end; /* closed: the lsn it ended at; 0: open */
+    lsn end;                          /* closed: the lsn it ended at; 0: open */
     struct conversation_watch *watch; /* open stints; else NULL */
     struct list link;                 /* watch->interests */
     uint64_t delivered; /* the user's delivered mark; DELIVERED_UNKNOWN */
@@ -57,20 +57,20 @@ struct hub {
     const char *epoch;
     lsn head;
     size_t carriers;
-    struct known_session *sessions;   /* uthash */
-    struct known_watch *watches;      /* uthash */
-    struct list idle;                 /* sessions without references */
-    size_t idle_count;
-    struct list all;     /* every open carrier */
-    struct list due;     /* carriers with touches */
-    struct list open;    /* watches with an open burst */
-    struct list leaving; /* carriers that lost their conversation */
+    struct known_session *sessions; /* uthash */
+    struct known_watch *watches;    /* uthash */
+    struct list idle;               /* sessions without references */
+    size_t idle_weight;             /* of those: one each, and one per stint */
+    struct list all;                /* every open carrier */
+    struct list due;                /* carriers with touches */
+    struct list open;               /* watches with an open burst */
+    struct list leaving;            /* carriers that lost their conversation */
 };
 
 /* The watch of `no`, or NULL. */
 struct conversation_watch *watch_find(struct hub *hub, conv_no no);
-/* The watch of `conversation`, made when missing. Give it a listener at once, or
- * call watch_release(). */
+/* The watch of `conversation`, made when missing. Give it a listener at once,
+ * or call watch_release(). */
 struct conversation_watch *watch_get(struct hub *hub,
                                      const struct conversation *conversation);
 /* Free it if nobody listens any more. */
@@ -93,7 +93,7 @@ void interest_close(struct session *session, conv_no conv, uint64_t to_seq,
 struct interest *interest_find(const struct session *session, conv_no conv);
 /* Whether a carrier of one conversation may see this seq of it. */
 bool carrier_sees(const struct carrier *carrier, uint64_t seq);
-void sessions_free(struct hub *hub); /* all of them; at the end */
+void sessions_free(struct hub *hub);          /* all of them; at the end */
 void session_record(struct wheel_node *node); /* receipt.c: the timer fired */
 
 #endif

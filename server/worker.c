@@ -261,14 +261,11 @@ enum err worker_run(struct worker *worker, struct failure *why)
 static void give_order(struct worker *worker, enum order order,
                        struct config *config, const struct identity *who)
 {
-    struct order_letter *letter = mem_zalloc(sizeof(*letter));
+    struct order_letter *letter;
 
-    if (!letter) {
-        trace(TRACE_ERROR, "an order could not be given", "worker=%u order=%d",
-              worker->index, (int)order);
-        config_unref(config);
-        return;
-    }
+    while (!(letter = mem_zalloc(sizeof(*letter))))
+        uv_sleep(
+            10); /* an order must arrive: its giver waits for what it does */
     letter->order = order;
     letter->config = config;
     if (who)

@@ -153,7 +153,10 @@ static enum err add_gap(struct merge *m, const struct stint *stint,
     }
     if (gap.seq > gap.last_seq || gap.at <= cursor)
         return ERR_NONE;
-    return add_if_due(m, &gap);
+    /* What was trimmed beyond `upto` may lie before it: tell at its end. */
+    if (gap.at > m->upto)
+        gap.at = m->upto;
+    return heap_add(m->reader, &gap);
 }
 
 static enum err add_chain(struct merge *m, const struct stint *stint,

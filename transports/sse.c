@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define BURST_BYTES (64u << 10)
+#define BURSTS_AT_ONCE 16 /* then the other connections get their turn */
 #define RETRY_MS 1000
 #define PADDING 256 /* gets the first events past buffering middle boxes */
 
@@ -114,9 +115,14 @@ static void pump(struct sse *sse)
     struct burst *burst;
     bool more = true;
 
-    while (more && sse->carrier.open && !stream_full(&sse->conn)) {
+    for (int i = 0; more && sse->carrier.open && !stream_full(&sse->conn);
+         i++) {
         if (recycle(sse))
             return;
+        if (i == BURSTS_AT_ONCE) {
+            stream_again(&sse->conn);
+            return;
+        }
         if (carrier_next(&sse->carrier, BURST_BYTES, &burst, &more, &why)) {
             struct farewell end = {.reason = err_code(err_wire(why.err)),
                                    .message = why.message,
@@ -268,8 +274,8 @@ static void sse_beat(struct carrier *carrier)
 
     if (recycle(sse))
         return;
-    beat = block(epoch, event_heartbeat(epoch, carrier_at(carrier),
-                                        clock_wall_ms()));
+    beat = block(epoch,
+                 event_heartbeat(epoch, carrier_at(carrier), clock_wall_ms()));
     buf_init(&out, HEAD_MAX_BYTES);
     buf_append(&out, comment, sizeof(comment) - 1);
     if (beat)

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #define FINISH_MS 3000
+#define EVENTS (EPOLLIN | EPOLLOUT | EPOLLRDHUP)
 
 static void end(struct stream_conn *conn)
 {
@@ -81,7 +82,7 @@ static bool peer_left(struct stream_conn *conn)
 static void ready(struct watch *watch, uint32_t events)
 {
     struct stream_conn *conn = container_of(watch, struct stream_conn, watch);
-    bool kept = conn->rest != NULL;
+    bool waiting = conn->rest || conn->again;
 
     if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) ||
         ((events & EPOLLIN) && peer_left(conn))) {
@@ -93,8 +94,10 @@ static void ready(struct watch *watch, uint32_t events)
         return;
     if (conn->finishing)
         end(conn);
-    else if (kept)
+    else if (waiting) {
+        conn->again = false;
         conn->owner->drained(conn);
+    }
 }
 
 enum err stream_init(struct stream_conn *conn, struct worker *worker, int fd,
@@ -109,8 +112,7 @@ enum err stream_init(struct stream_conn *conn, struct worker *worker, int fd,
     wheel_node_init(&conn->deadline, end_later);
     /* The HTTP host may have left the socket corked or delayed. */
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    if (poller_add(&worker->poller, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP,
-                   &conn->watch))
+    if (poller_add(&worker->poller, fd, EVENTS, &conn->watch))
         return ERR_UNAVAILABLE;
     list_append(&worker->streams, &conn->link);
     worker_connected(worker);
@@ -121,6 +123,15 @@ void stream_close_all(struct worker *worker)
 {
     while (!list_empty(&worker->streams))
         end(container_of(worker->streams.next, struct stream_conn, link));
+}
+
+/* To be watched anew reports that the socket is writable, a turn later. */
+void stream_again(struct stream_conn *conn)
+{
+    conn->again = true;
+    poller_remove(&conn->worker->poller, conn->fd, &conn->watch);
+    if (poller_add(&conn->worker->poller, conn->fd, EVENTS, &conn->watch))
+        stream_break(conn);
 }
 
 bool stream_full(const struct stream_conn *conn)

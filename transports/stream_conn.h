@@ -18,7 +18,7 @@
 struct stream_conn;
 
 struct stream_owner {
-    void (*drained)(struct stream_conn *conn); /* all that was kept is out */
+    void (*drained)(struct stream_conn *conn); /* there is room again */
     void (*gone)(struct stream_conn *conn);    /* closed; never inside a call of
                                                   the owner's but finish */
 };
@@ -33,7 +33,7 @@ struct stream_conn {
     struct shared *rest;        /* what the socket did not take, or NULL */
     size_t offset;              /* of what is missing in it */
     struct shared *last;        /* finishing: goes out behind the rest */
-    bool finishing, broken;
+    bool finishing, broken, again;
     uint64_t sent_bytes;
 };
 
@@ -45,6 +45,9 @@ MUST_CHECK enum err stream_init(struct stream_conn *conn, struct worker *worker,
  * kept (or the peer has gone, which `gone` will tell): wait. Borrows. */
 bool stream_send(struct stream_conn *conn, struct shared *bytes);
 bool stream_full(const struct stream_conn *conn);
+
+/* There is more to send, but others first: `drained` comes a turn later. */
+void stream_again(struct stream_conn *conn);
 
 /* Give up: `gone` comes soon, not before the caller has returned. */
 void stream_break(struct stream_conn *conn);

@@ -2,8 +2,8 @@
  *
  * The table below is all that the server knows of a transport. Every call
  * happens on the loop thread of the worker that made the carrier. An
- * implementation embeds struct carrier, finds itself with container_of, and ends
- * with its table, so that the bottom of the file is its summary.
+ * implementation embeds struct carrier, finds itself with container_of, and
+ * ends with its table, so that the bottom of the file is its summary.
  *
  * deliver_note: deliver() is called inside the hub's announcement. It may close
  * and free its own carrier, and no other.
@@ -35,9 +35,10 @@ struct transport {
     void (*open)(struct worker *worker, struct request *request,
                  const struct identity *who, const struct follow *follow);
 
-    /* A level carrier gets what one commit has for it. Borrowed burst (ref it to
-     * keep it). The carrier's cursor is already beyond it. If the peer cannot
-     * take it all, keep the rest and call carrier_behind(). NULL for poll. */
+    /* A level carrier gets what one commit has for it. Borrowed burst (ref it
+     * to keep it). The carrier's cursor is already beyond it. If the peer
+     * cannot take it all, keep the rest and call carrier_behind(). NULL for
+     * poll. */
     void (*deliver)(struct carrier *carrier, struct burst *burst);
 
     /* There is more in the log than deliver() may carry at once: the carrier is

@@ -36,7 +36,8 @@ void ws_kill(struct ws_peer *peer)
         peer->close_code = 1006;
     peer->close_said = true; /* there is nobody to say it to */
     /* The library's own way, LWS_TO_KILL_ASYNC, waits for a timer that only
-     * other traffic starts on a foreign loop; the end of the socket does not. */
+     * other traffic starts on a foreign loop; the end of the socket does not.
+     */
     shutdown(lws_get_socket_fd(peer->wsi), SHUT_RDWR);
     ws_pause(peer, false);
 }

@@ -37,7 +37,8 @@ bool span_is(struct span a, const char *text);
 void buf_init(struct buf *buf, size_t max);
 void buf_fini(struct buf *buf);
 void buf_reset(struct buf *buf); /* empty again; keeps the memory */
-char *buf_reserve(struct buf *buf, size_t size); /* room for size more, or NULL */
+char *buf_reserve(struct buf *buf,
+                  size_t size); /* room for size more, or NULL */
 void buf_append(struct buf *buf, const void *data, size_t size);
 void buf_append_span(struct buf *buf, struct span span);
 void buf_append_text(struct buf *buf, const char *text);

@@ -61,11 +61,11 @@ struct failure {
     char message[232];       /* always terminated; never empty after fail() */
 };
 
-const char *err_code(enum err err);    /* "storage_full" */
-int err_status(enum err err);          /* 507 */
-const char *err_text(enum err err);    /* the default text */
-enum err err_wire(enum err err);       /* what a client is told: NOMEM, IO … →
-                                          UNAVAILABLE; wire codes unchanged */
+const char *err_code(enum err err); /* "storage_full" */
+int err_status(enum err err);       /* 507 */
+const char *err_text(enum err err); /* the default text */
+enum err err_wire(enum err err);    /* what a client is told: NOMEM, IO … →
+                                       UNAVAILABLE; wire codes unchanged */
 
 /* Fill *why (may be NULL) and return err, so that `return fail(why, …)` reads
  * as one step. Messages too long for the buffer are cut. */

@@ -24,7 +24,7 @@ struct letter {
 };
 
 struct mailbox {
-    uv_async_t async; /* async.data is the mailbox's */
+    uv_async_t async;                 /* async.data is the mailbox's */
     _Atomic(struct letter *) waiting; /* newest first; reversed on receipt */
     void (*receive)(struct mailbox *box, struct letter *oldest); /* a list by
                      ->next, oldest first, NULL-terminated; never empty */

@@ -35,7 +35,7 @@ struct shared {
 };
 
 struct shared *shared_create(size_t head, size_t size); /* refs 1, or NULL */
-struct shared *shared_ref(struct shared *shared);       /* returns its argument */
-void shared_unref(struct shared *shared);               /* NULL: nothing */
+struct shared *shared_ref(struct shared *shared); /* returns its argument */
+void shared_unref(struct shared *shared);         /* NULL: nothing */
 
 #endif

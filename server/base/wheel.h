@@ -1,6 +1,7 @@
 /* A timing wheel: very many deadlines, cheap to move, none of them costing
  * anything until it comes (Varghese & Lauck, "Hashed and Hierarchical Timing
- * Wheels", SOSP 1987, scheme 6). Resolution 50 ms; a deadline never fires early.
+ * Wheels", SOSP 1987, scheme 6). Resolution 50 ms; a deadline never fires
+ * early.
  *
  * Threads  one at a time (a worker's loop). Memory: nodes live in their owners.
  */

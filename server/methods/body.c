@@ -5,8 +5,9 @@
 #include <stdlib.h>
 
 #define DIGITS_MIN 15 /* every decimal so long survives being a double … */
-#define DIGITS_MAX 17 /* … and every double survives being so long a decimal \
-                       */
+#define DIGITS_MAX                                                             \
+    17 /* … and every double survives being so long a decimal                \
+        */
 
 static int digits_of_real(double value)
 {

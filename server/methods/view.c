@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#define UNREAD_ROWS 10000 /* looked at: a list must not hold the loop up */
 #define MEMBERS_SHOWN 200
 #define LOOK_BACK 16 /* entries searched for the last message of a row */
 
@@ -82,7 +83,8 @@ static enum err set_names(json_t *object, const struct viewer *viewer,
     return err;
 }
 
-/* Messages by others beyond the read mark; channels keep no marks. */
+/* Messages by others beyond the read mark, of the newest UNREAD_ROWS entries;
+ * channels keep no marks. */
 static enum err count_unread(struct reader *reader, const struct viewer *viewer,
                              const struct conversation *conv,
                              const struct sight *sight, uint64_t read_seq,
@@ -97,6 +99,8 @@ static enum err count_unread(struct reader *reader, const struct viewer *viewer,
         from = sight_first(sight);
     if (from > sight_last(sight))
         return ERR_NONE;
+    if (sight_last(sight) - from >= UNREAD_ROWS)
+        from = sight_last(sight) - UNREAD_ROWS + 1;
     return reader_count_unread(reader, viewer->app, viewer->user, conv->no,
                                from, sight_last(sight), unread);
 }

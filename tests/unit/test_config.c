@@ -101,7 +101,7 @@ static void every_default_is_within_its_own_range(void **state)
     (void)state;
     assert_int_equal(config_defaults(&config), ERR_NONE);
     assert_string_equal(config->listen, "localhost:8080");
-    assert_int_equal(config->user_rate, 400);
+    assert_int_equal(config->user_rate, 2000);
     assert_int_equal(config->durability, DURABILITY_SYNC);
     assert_false(config->demo);
     assert_int_equal(config->app_count, 0);

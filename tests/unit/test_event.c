@@ -30,8 +30,8 @@ static struct entry a_message(void)
 
 static json_t *parsed(const struct event *event)
 {
-    json_t *json = json_loadb(event->json, event->size,
-                              JSON_REJECT_DUPLICATES, NULL);
+    json_t *json =
+        json_loadb(event->json, event->size, JSON_REJECT_DUPLICATES, NULL);
 
     assert_non_null(json);
     return json;
@@ -143,11 +143,20 @@ static void a_cursor_survives_the_way_out_and_back(void **state)
 
 static void what_is_no_cursor_is_refused(void **state)
 {
-    static const char *const bad[] = {
-        "",           "1",          "00",           EPOCH,
-        EPOCH "-",    EPOCH "-x",   EPOCH "-01",    "5F3A1C22-1",
-        "5f3a1c2-12", EPOCH "--1",  EPOCH "-1 ",    " " EPOCH "-1",
-        EPOCH "-99999999999999999", "5f3a1c22_1042"};
+    static const char *const bad[] = {"",
+                                      "1",
+                                      "00",
+                                      EPOCH,
+                                      EPOCH "-",
+                                      EPOCH "-x",
+                                      EPOCH "-01",
+                                      "5F3A1C22-1",
+                                      "5f3a1c2-12",
+                                      EPOCH "--1",
+                                      EPOCH "-1 ",
+                                      " " EPOCH "-1",
+                                      EPOCH "-99999999999999999",
+                                      "5f3a1c22_1042"};
     char epoch[9];
     lsn at;
 

@@ -1,5 +1,5 @@
-/* Carriers on a worker's hub: what each is handed, live and from the log, with a
- * real store and a real sequencer and a transport that only takes notes. */
+/* Carriers on a worker's hub: what each is handed, live and from the log, with
+ * a real store and a real sequencer and a transport that only takes notes. */
 #include "server/base/clock.h"
 #include "server/base/mem.h"
 #include "server/hub.h"
@@ -50,16 +50,15 @@ static void start_sequencer(struct house *house)
     };
 
     house->ports[0] = &house->worker.port;
-    assert_int_equal(
-        sequencer_start(&house->server.sequencer, &options, NULL), ERR_NONE);
+    assert_int_equal(sequencer_start(&house->server.sequencer, &options, NULL),
+                     ERR_NONE);
 }
 
 static struct house *given_house(void)
 {
     struct house *house = calloc(1, sizeof *house);
-    struct store_options options = {.dir = house->dir,
-                                    .map_size_bytes = 64 << 20,
-                                    .relaxed = true};
+    struct store_options options = {
+        .dir = house->dir, .map_size_bytes = 64 << 20, .relaxed = true};
     struct worker *worker = &house->worker;
 
     snprintf(house->dir, sizeof house->dir, "/tmp/rung-hub-XXXXXX");
@@ -112,8 +111,8 @@ struct note {
 static void take_notes(struct note *note, const struct burst *burst)
 {
     for (size_t i = 0; i < burst->count; i++) {
-        json_t *event = json_loadb(burst->events[i]->json,
-                                   burst->events[i]->size, 0, NULL);
+        json_t *event =
+            json_loadb(burst->events[i]->json, burst->events[i]->size, 0, NULL);
 
         assert_non_null(event);
         json_array_append_new(note->events, event);
@@ -204,8 +203,7 @@ static enum err try_open(struct house *house, struct note *note,
 static void open_note(struct house *house, struct note *note, const char *user,
                       const char *cursor)
 {
-    assert_int_equal(try_open(house, note, user, cursor, NULL, NULL),
-                     ERR_NONE);
+    assert_int_equal(try_open(house, note, user, cursor, NULL, NULL), ERR_NONE);
     read_on(note);
 }
 
@@ -236,9 +234,9 @@ static struct applied submit(struct house *house, const struct entry *entry)
 
     said.submission.entry.app = SPAN("demo");
     said.submission.entry.ts = clock_wall_ms();
-    assert_int_equal(sequencer_submit(house->server.sequencer,
-                                      &said.submission, NULL),
-                     ERR_NONE);
+    assert_int_equal(
+        sequencer_submit(house->server.sequencer, &said.submission, NULL),
+        ERR_NONE);
     while (!said.done)
         uv_run(&house->worker.loop, UV_RUN_ONCE);
     return said.submission.applied;
@@ -289,10 +287,8 @@ static const char *heard(const struct note *note)
     json_t *event;
 
     text[0] = 0;
-    json_array_foreach(note->events, i, event)
-    {
-        const char *kind =
-            json_string_value(json_object_get(event, "event"));
+    json_array_foreach (note->events, i, event) {
+        const char *kind = json_string_value(json_object_get(event, "event"));
         const char *what = kind;
 
         if (!strcmp(kind, "message"))
@@ -318,8 +314,7 @@ static const char *cursor_at(const struct house *house, lsn at)
 
 static lsn lsn_of(json_t *event)
 {
-    const char *cursor =
-        json_string_value(json_object_get(event, "cursor"));
+    const char *cursor = json_string_value(json_object_get(event, "cursor"));
 
     return cursor ? strtoull(cursor + 9, NULL, 10) : 0;
 }
@@ -337,8 +332,7 @@ static void keep(json_t *transcript, lsn *cursor, struct note *note)
     size_t i;
     json_t *event;
 
-    json_array_foreach(note->events, i, event)
-    {
+    json_array_foreach (note->events, i, event) {
         if (lsn_of(event) <= *cursor)
             continue;
         *cursor = lsn_of(event);
@@ -730,8 +724,7 @@ int main(void)
         cmocka_unit_test(a_foreign_or_future_cursor_is_reset),
         cmocka_unit_test(presenting_a_cursor_tells_the_sender_delivered),
         cmocka_unit_test(what_follow_asks_wrongly_is_refused),
-        cmocka_unit_test(
-            draining_says_bye_to_everyone_with_a_delay_of_its_own),
+        cmocka_unit_test(draining_says_bye_to_everyone_with_a_delay_of_its_own),
         cmocka_unit_test(short_memory_loses_nothing),
         cmocka_unit_test(every_transcript_equals_the_mixed_chain),
     };
