@@ -67,10 +67,9 @@ WEB      := $(sort $(shell find web -type f -name '*.html' -o -name '*.js' \
 UNITS    := $(patsubst %.c,%,$(wildcard tests/unit/test_*.c))
 HELPERS  := $(wildcard tests/lib/*.c)
 FUZZERS  := $(patsubst %.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-BENCHES  := $(patsubst %.c,%,$(wildcard bench/*.c))
 OWN_C    := $(SRCS) $(wildcard tools/*.c tests/unit/*.c tests/lib/*.c \
-            tests/fuzz/*.c tests/crash/*.c bench/*.c)
-OWN_H    := $(wildcard $(addsuffix /*.h,$(DIRS)) tests/lib/*.h tests/unit/*.h)
+            tests/fuzz/*.c tests/crash/*.c bench/*.c bench/load/*.c)
+OWN_H    := $(wildcard $(addsuffix /*.h,$(DIRS)) tests/lib/*.h tests/unit/*.h bench/load/*.h)
 JS_DIRS  := js contract crash browser
 JS_TESTS  = $(sort $(wildcard $(foreach d,$(JS_DIRS),\
             tests/$d/*.test.js tests/$d/*.test.mjs)))
@@ -186,11 +185,9 @@ fuzz-run: $(FUZZERS:%=$B/%)
 $B/tests/fuzz/%: $B/tests/fuzz/%.o $B/parts.a
 	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer $(ALL_LDFLAGS) -o $@ $< $B/parts.a $(LIBS)
 
-# ---- benchmarks: each a program ---------------------------------------------
+# ---- benchmarks ------------------------------------------------------------
 
-bench: $(BENCHES:%=$B/%) all
-$B/bench/%: $B/bench/%.o $B/parts.a
-	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $B/parts.a $(LIBS)
+include bench/bench.mk
 
 # ---- layout and advice -----------------------------------------------------
 
