@@ -1,0 +1,584 @@
+// A follower is a client that moves a cursor along the log over one transport.
+// The five here differ only in how bytes come in: ws (npm ws), sse (fetch, read
+// by hand), eventsource (npm eventsource), longpoll and poll.
+//
+// The client rule, the same for all: advance the cursor first, then hand the
+// event on; drop what is not beyond the cursor.
+
+import http from 'node:http';
+import { EventSource } from 'eventsource';
+import WebSocket from 'ws';
+import { request, withQuery } from './http.mjs';
+import { pause, within } from './wait.mjs';
+
+/** What the contract runs over, and besides it the stock EventSource. */
+export const transports = ['ws', 'sse', 'longpoll', 'poll'];
+export const clients = ['ws', 'sse', 'eventsource', 'longpoll', 'poll'];
+
+/** The kinds that are entries of a conversation and carry its next seq. */
+export const sequenced = ['message', 'conversation'];
+/** The kinds that speak about the stream: never dropped as already seen. */
+const aboutTheStream = ['hello', 'heartbeat', 'gap', 'reset', 'bye', 'error'];
+const kinds = [...sequenced, ...aboutTheStream, 'receipt', 'presence', 'typing',
+               'signal', 'user', 'contact', 'message.edited',
+               'message.recalled'];
+
+export function parseCursor(cursor) {
+  const [epoch, lsn] = String(cursor).split('-');
+  return { epoch, lsn: Number(lsn) };
+}
+
+/** Whether `cursor` lies beyond `than` (undefined or '0': before everything).
+ * Another epoch is another log, so everything in it is new. */
+export function beyond(cursor, than) {
+  if (than === undefined || than === '0')
+    return true;
+  const a = parseCursor(cursor);
+  const b = parseCursor(than);
+  return a.epoch !== b.epoch || a.lsn > b.lsn;
+}
+
+const matcher = (match) => {
+  if (match === undefined)
+    return () => true;
+  if (typeof match === 'string')
+    return (event) => event.event === match;
+  return match;
+};
+
+class Follower {
+  /** Where it stands: what it would present next. */
+  cursor;
+  after;
+  /** Events handed on, in order; and those dropped as already seen. */
+  events = [];
+  dropped = [];
+  hello;
+  #unread = [];
+  #waiting = new Set();
+  #end;
+
+  /** `url` is the server (or a proxy before it). */
+  constructor(options) {
+    this.options = { device: undefined, limit: undefined, ...options };
+    this.cursor = options.cursor;
+    this.conversation = options.conversation;
+    this.after = options.after;
+    this.ended = new Promise((resolve) => { this.#end = resolve; });
+  }
+
+  get over() {
+    return this.end !== undefined;
+  }
+
+  /** How it ended, soon. */
+  ending(limit = 8000) {
+    return within(limit, this.ended, () => `${this.name} ends; it has ` +
+                  JSON.stringify(this.events.slice(-4)));
+  }
+
+  query(more = {}) {
+    const single = this.conversation !== undefined && this.after !== undefined;
+    return {
+      cursor: single ? undefined : this.cursor,
+      conversation: this.conversation,
+      after: this.after,
+      limit: this.options.limit,
+      device: this.options.device,
+      ...this.options.query,
+      ...more,
+    };
+  }
+
+  get headers() {
+    const { token, headers } = this.options;
+    return { ...(token && { authorization: `Bearer ${token}` }), ...headers };
+  }
+
+  /** The client rule. */
+  accept(event) {
+    if (this.end)
+      return;
+    if (event.event === 'hello')
+      this.hello = event;
+    if (sequenced.includes(event.event) && this.after !== undefined) {
+      if (event.seq <= this.after) {
+        this.dropped.push(event);
+        return;
+      }
+      this.after = event.seq;
+    }
+    if (event.event === 'gap' && this.after !== undefined &&
+        event.to > this.after)
+      this.after = event.to;
+    if (event.cursor !== undefined) {
+      const new_ = event.event === 'reset' || beyond(event.cursor, this.cursor);
+      if (!new_ && !aboutTheStream.includes(event.event) &&
+          this.after === undefined) {
+        this.dropped.push(event);
+        return;
+      }
+      if (new_)
+        this.cursor = event.cursor;
+    }
+    this.events.push(event);
+    this.#unread.push(event);
+    this.#stir();
+  }
+
+  #stir() {
+    for (const look of [...this.#waiting])
+      look();
+  }
+
+  /** `how` the stream ended: {lost} by the network, else what was said:
+   * {status, error} of an answer, {code, reason} of a websocket. */
+  finish(how) {
+    if (this.end)
+      return;
+    this.end = how;
+    this.#end(how);
+    this.#stir();
+  }
+
+  #await(attempt, limit, what) {
+    let look;
+    const found = new Promise((resolve, reject) => {
+      look = () => {
+        const answer = attempt();
+        if (answer === undefined && !this.end)
+          return;
+        this.#waiting.delete(look); // else the next event would be taken, too
+        if (answer !== undefined)
+          resolve(answer);
+        else
+          reject(new Error(`${this.name} ended ` +
+                           `(${JSON.stringify(this.end)}) before ${what}`));
+      };
+      this.#waiting.add(look);
+      look();
+    });
+    return within(limit, found, () =>
+      `${this.name}: ${what}; it has ` +
+      JSON.stringify(this.events.slice(-8)))
+      .finally(() => this.#waiting.delete(look));
+  }
+
+  /** The next event that matches (a kind or a predicate); those before it
+   * count as read. */
+  next(match, limit = 8000) {
+    const fits = matcher(match);
+    return this.#await(() => {
+      const at = this.#unread.findIndex(fits);
+      return at < 0 ? undefined : this.#unread.splice(0, at + 1)[at];
+    }, limit, `the next ${match ?? 'event'}`);
+  }
+
+  /** The next `n` events that match. */
+  async take(n, match, limit = 15000) {
+    const taken = [];
+    while (taken.length < n)
+      taken.push(await this.next(match, limit));
+    return taken;
+  }
+
+  /** The first event ever that matches, read or not. */
+  seen(match, limit = 8000) {
+    const fits = matcher(match);
+    return this.#await(() => this.events.find(fits), limit, `a ${match}`);
+  }
+
+  /** Events so far that match. */
+  all(match) {
+    return this.events.filter(matcher(match));
+  }
+
+  get texts() {
+    return this.all('message').map((event) => event.body?.text);
+  }
+
+  async* [Symbol.asyncIterator]() {
+    for (;;) {
+      let event;
+      try {
+        event = await this.next(undefined, 60000);
+      } catch (error) {
+        if (this.end)
+          return;
+        throw error;
+      }
+      yield event;
+    }
+  }
+}
+
+class WsFollower extends Follower {
+  name = 'ws';
+  #replies = new Map();
+  #id = 0;
+
+  async open() {
+    const url = withQuery(`${this.options.url}/v1/ws`, this.query())
+      .replace(/^http/, 'ws');
+    const socket = new WebSocket(url, this.options.protocols ?? ['rung.v1'], {
+      headers: this.headers,
+      perMessageDeflate: false,
+      ...this.options.ws,
+    });
+    let refused;
+
+    this.socket = socket;
+    socket.on('message', (data, binary) => this.#frame(data, binary));
+    socket.on('unexpected-response', (req, res) => {
+      let text = '';
+      refused = { status: res.statusCode, headers: res.headers };
+      res.on('data', (part) => { text += part; });
+      res.on('close', () => {
+        this.finish({ ...refused, error: parse(text)?.error, text });
+        req.destroy();
+      });
+    });
+    socket.on('error', (error) => {
+      if (!refused)
+        this.broken = error;
+    });
+    socket.on('close', (code, reason) => {
+      for (const { reject } of this.#replies.values())
+        reject(new Error(`the websocket closed (${code}) before the reply`));
+      this.#replies.clear();
+      if (refused)
+        return;
+      this.finish(code === 1006
+        ? { lost: true, code, error: this.broken }
+        : { code, reason: reason.toString() });
+    });
+    const opened = new Promise((resolve) => socket.on('open', resolve));
+    await within(10000, Promise.race([opened, this.ended]), 'the ws opens');
+    if (this.options.token && this.options.patient !== false)
+      await Promise.race([this.seen('hello').catch(() => {}), this.ended]);
+    return this;
+  }
+
+  #frame(data, binary) {
+    this.options.onFrame?.(data, binary);
+    for (const line of data.toString('utf8').split('\n')) {
+      if (line.trim() === '')
+        continue;
+      const object = JSON.parse(line);
+      if (object.event !== undefined) {
+        this.accept(object);
+        continue;
+      }
+      const reply = this.#replies.get(object.id);
+      if (reply) {
+        this.#replies.delete(object.id);
+        reply.resolve(object);
+      } else {
+        this.accept({ ...object, event: 'error' });
+      }
+    }
+  }
+
+  /** A method by frame → the reply, {id, result} or {id, error}. */
+  reply(method, params = {}) {
+    const id = ++this.#id;
+    const answered = new Promise((resolve, reject) => {
+      this.#replies.set(id, { resolve, reject });
+    });
+    this.socket.send(JSON.stringify({ id, method, params }), (error) => {
+      if (error)
+        this.#replies.get(id)?.reject(error);
+    });
+    return within(10000, answered, `the reply to ${method}`);
+  }
+
+  drop() {
+    this.socket.terminate();
+    this.finish({ lost: true });
+  }
+
+  async close() {
+    if (this.socket.readyState === WebSocket.CLOSED)
+      return;
+    this.socket.close(1000);
+    const timer = setTimeout(() => this.socket.terminate(), 1000);
+    await this.ended;
+    clearTimeout(timer);
+  }
+}
+
+/** Reads an event stream from bytes. An event counts only when its empty line
+ * has come. */
+export class EventStreamReader {
+  #text = '';
+  #decoder = new TextDecoder();
+  lastEventId;
+  comments = [];
+  retry;
+
+  constructor(onEvent) {
+    this.onEvent = onEvent;
+  }
+
+  push(bytes) {
+    this.#text += this.#decoder.decode(bytes, { stream: true });
+    for (;;) {
+      const at = this.#text.indexOf('\n\n');
+      if (at < 0)
+        return;
+      const block = this.#text.slice(0, at);
+      this.#text = this.#text.slice(at + 2);
+      this.#block(block);
+    }
+  }
+
+  #block(block) {
+    const data = [];
+    let kind = 'message';
+    let id;
+
+    for (const line of block.split('\n')) {
+      const [, field, value] = /^([^:]*):? ?(.*)$/s.exec(line);
+      if (field === '')
+        this.comments.push(value);
+      else if (field === 'data')
+        data.push(value);
+      else if (field === 'event')
+        kind = value;
+      else if (field === 'id')
+        id = value;
+      else if (field === 'retry')
+        this.retry = Number(value);
+    }
+    if (id !== undefined)
+      this.lastEventId = id;
+    if (data.length > 0)
+      this.onEvent({ kind, id, data: data.join('\n') });
+    else if (id !== undefined)
+      this.onEvent({ kind: undefined, id });
+  }
+}
+
+class SseFollower extends Follower {
+  name = 'sse';
+  #abort = new AbortController();
+
+  async open() {
+    const { signal } = this.#abort;
+    const opened = fetch(withQuery(`${this.options.url}/v1/sse`, this.query()),
+                         { headers: { accept: 'text/event-stream',
+                                      ...this.headers }, signal });
+    let response;
+    try {
+      response = await within(10000, opened, 'the event stream opens');
+    } catch (error) {
+      this.finish({ lost: true, error });
+      return this;
+    }
+    this.response = response;
+    if (response.status !== 200) {
+      const text = await response.text();
+      this.finish({ status: response.status, error: parse(text)?.error, text,
+                    headers: Object.fromEntries(response.headers) });
+      return this;
+    }
+    this.reader = new EventStreamReader((item) => this.#event(item));
+    this.#read(response.body.getReader());
+    if (this.options.patient !== false)
+      await Promise.race([this.seen('hello').catch(() => {}), this.ended]);
+    return this;
+  }
+
+  #event({ kind, id, data }) {
+    if (kind === undefined) {
+      // a heartbeat: a comment with an id line; a stock client presents it
+      if (id && beyond(id, this.cursor) && this.after === undefined)
+        this.cursor = id;
+      this.heartbeats = (this.heartbeats ?? 0) + 1;
+      return;
+    }
+    const event = JSON.parse(data);
+    this.options.onEvent?.({ kind, id, event });
+    this.accept(event);
+  }
+
+  async #read(body) {
+    try {
+      for (;;) {
+        const { value, done } = await body.read();
+        if (done)
+          break;
+        this.reader.push(value);
+      }
+      this.finish({ closed: true });
+    } catch (error) {
+      this.finish({ lost: true, error });
+    }
+  }
+
+  drop() {
+    this.finish({ lost: true });
+    this.#abort.abort();
+  }
+
+  async close() {
+    this.drop();
+  }
+}
+
+class EventSourceFollower extends Follower {
+  name = 'eventsource';
+
+  async open() {
+    const url = withQuery(`${this.options.url}/v1/sse`, this.query());
+    const source = new EventSource(url, {
+      fetch: (input, init) => fetch(input, {
+        ...init,
+        headers: { ...init.headers, ...this.headers },
+      }),
+    });
+    this.source = source;
+    for (const kind of kinds)
+      source.addEventListener(kind, (item) => {
+        if (item.data !== undefined && !this.over)
+          this.accept(JSON.parse(item.data));
+      });
+    source.addEventListener('error', (error) => {
+      if (error.data !== undefined || this.options.reconnects)
+        return;
+      source.close();
+      this.finish(error.code ? { status: error.code } : { lost: true, error });
+    });
+    if (this.options.patient !== false)
+      await Promise.race([this.seen('hello').catch(() => {}), this.ended]);
+    return this;
+  }
+
+  drop() {
+    this.source.close();
+    this.finish({ lost: true });
+  }
+
+  async close() {
+    this.drop();
+  }
+}
+
+class PollFollower extends Follower {
+  name = 'poll';
+  path = '/v1/poll';
+  answers = [];
+  #abort = new AbortController();
+  #agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+
+  async open() {
+    const first = this.#once();
+    this.#loop(first);
+    // without a cursor the first answer says where "now" is
+    if (this.cursor === undefined && this.after === undefined)
+      await first.catch(() => {});
+    return this;
+  }
+
+  more() {
+    return {};
+  }
+
+  async #once() {
+    const target = withQuery(this.options.url + this.path,
+                             this.query(this.more()));
+    let answer;
+    try {
+      answer = await request(target, { headers: this.headers,
+                                       agent: this.#agent,
+                                       signal: this.#abort.signal });
+    } catch (error) {
+      this.finish({ lost: true, error });
+      return undefined;
+    }
+    if (this.over)
+      return undefined;
+    this.answers.push(answer);
+    if (answer.status !== 200) {
+      this.finish({ status: answer.status, headers: answer.headers,
+                    error: answer.json?.error, text: answer.text });
+      return undefined;
+    }
+    this.#answered(answer.json);
+    return answer.json;
+  }
+
+  #answered({ hello, events, cursor, after }) {
+    if (hello)
+      this.accept({ event: 'hello', ...hello });
+    for (const event of events)
+      this.accept(event);
+    if (cursor !== undefined && (this.cursor === undefined ||
+                                 beyond(cursor, this.cursor)))
+      this.cursor = cursor;
+    if (after !== undefined && this.after !== undefined && after > this.after)
+      this.after = after;
+    if (events.some((event) => event.event === 'bye'))
+      this.finish({ closed: true });
+  }
+
+  async #loop(first) {
+    let answer = await first;
+    while (answer && !this.over) {
+      if (!answer.more)
+        await this.rest();
+      if (!this.over)
+        answer = await this.#once();
+    }
+  }
+
+  /** The interval of a short poll: part of what the transport is. */
+  rest() {
+    return pause(this.options.interval ?? 30);
+  }
+
+  drop() {
+    this.finish({ lost: true });
+    this.#abort.abort();
+    this.#agent.destroy();
+  }
+
+  async close() {
+    this.drop();
+  }
+}
+
+class LongPollFollower extends PollFollower {
+  name = 'longpoll';
+  path = '/v1/longpoll';
+
+  more() {
+    return { wait: this.options.wait ?? 20 };
+  }
+
+  async rest() {}
+}
+
+function parse(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+const kindsOfFollower = {
+  ws: WsFollower,
+  sse: SseFollower,
+  eventsource: EventSourceFollower,
+  longpoll: LongPollFollower,
+  poll: PollFollower,
+};
+
+/** Open one: options are url, token, and cursor | conversation [+ after],
+ * device, limit, wait, headers, query. Resolves when the server knows where
+ * this client stands: after its hello, or at once for a poll that presents a
+ * cursor of its own. */
+export function follow(transport, options) {
+  return new kindsOfFollower[transport](options).open();
+}

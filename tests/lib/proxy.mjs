@@ -1,0 +1,151 @@
+// A TCP proxy between a client and the server that can misbehave like a
+// network: cut after N bytes, stall, swallow everything.
+
+import net from 'node:net';
+
+/** A reset. Not while the socket is shutting down: node would believe that it
+ * is closed and libuv that it is not, and the process could never exit. */
+function abort(socket) {
+  if (socket.connecting || socket.writableEnded)
+    socket.destroy();
+  else
+    socket.resetAndDestroy();
+}
+
+export class Proxy {
+  #port;
+  #server;
+  #pairs = new Set();
+  #stalled = false;
+  #swallowing = false;
+  /** Called per new connection; a number cuts it after so many bytes towards
+   * the client, undefined lets it live. */
+  budget = () => undefined;
+  cuts = 0;
+
+  static async open(port) {
+    const proxy = new Proxy();
+    proxy.#port = port;
+    proxy.#server = net.createServer({ allowHalfOpen: true },
+                                     (down) => proxy.#join(down));
+    await new Promise((resolve) => {
+      proxy.#server.listen(0, '127.0.0.1', resolve);
+    });
+    return proxy;
+  }
+
+  get port() {
+    return this.#server.address().port;
+  }
+
+  get url() {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  get connections() {
+    return this.#pairs.size;
+  }
+
+  #join(down) {
+    const up = net.connect({ port: this.#port, host: '127.0.0.1',
+                             allowHalfOpen: true });
+    const pair = { down, up, left: this.budget() };
+    const over = () => this.#part(pair);
+
+    this.#pairs.add(pair);
+    down.on('data', (bytes) => {
+      if (!this.#swallowing && !up.destroyed)
+        up.write(bytes);
+    });
+    down.on('end', () => up.end());
+    up.on('data', (bytes) => this.#downwards(pair, bytes));
+    up.on('end', () => down.end());
+    for (const socket of [down, up]) {
+      socket.setNoDelay(true);
+      socket.on('error', over);
+      socket.on('close', over);
+    }
+    if (this.#stalled)
+      up.pause();
+  }
+
+  #downwards(pair, bytes) {
+    if (this.#swallowing || pair.down.destroyed)
+      return;
+    if (pair.left === undefined) {
+      if (!pair.down.write(bytes)) {
+        pair.up.pause();
+        pair.down.once('drain', () => this.#stalled || pair.up.resume());
+      }
+      return;
+    }
+    const some = bytes.subarray(0, pair.left);
+    pair.left -= some.length;
+    if (pair.left > 0) {
+      pair.down.write(some);
+      return;
+    }
+    this.cuts++;
+    // the last bytes leave first, then the connection is simply gone
+    pair.up.destroy();
+    pair.down.write(some, () => this.#part(pair));
+  }
+
+  #part(pair) {
+    if (!this.#pairs.delete(pair))
+      return;
+    for (const socket of [pair.up, pair.down]) {
+      if (!socket.destroyed)
+        socket.destroy();
+    }
+  }
+
+  /** Cut the connections that are open, and those to come, once each after
+   * `bytes` more bytes. */
+  cutAfter(bytes) {
+    this.budget = () => bytes;
+    for (const pair of this.#pairs)
+      pair.left = bytes;
+  }
+
+  /** New connections live again. */
+  heal() {
+    this.budget = () => undefined;
+    for (const pair of this.#pairs)
+      pair.left = undefined;
+    this.flow();
+    this.#swallowing = false;
+  }
+
+  /** Stop reading from the server: its socket buffers fill. */
+  stall() {
+    this.#stalled = true;
+    for (const pair of this.#pairs)
+      pair.up.pause();
+  }
+
+  flow() {
+    this.#stalled = false;
+    for (const pair of this.#pairs)
+      pair.up.resume();
+  }
+
+  /** Bytes vanish in both directions; nobody is told. */
+  blackHole() {
+    this.#swallowing = true;
+  }
+
+  /** All connections end by a reset, as when a wire is pulled. */
+  reset() {
+    for (const pair of [...this.#pairs]) {
+      this.#pairs.delete(pair);
+      abort(pair.up);
+      abort(pair.down);
+    }
+  }
+
+  async close() {
+    this.reset();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+}
