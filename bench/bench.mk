@@ -14,7 +14,6 @@ bench: bench-tools
 	@bench/peers/setup
 	@$(BENCH_ENV) bench/run --full $(ARGS)
 
-$(LOAD_OBJS): ALL_CPPFLAGS += -D_GNU_SOURCE
 $B/bench/load-gen: $(LOAD_OBJS)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ -lcrypto
 

@@ -11,6 +11,7 @@
  * follower gets equal bytes and stands at the same place, check_again() counts
  * them unread.
  */
+#define _GNU_SOURCE /* memmem() */
 #include "bench/load/load.h"
 
 #include <stdio.h>

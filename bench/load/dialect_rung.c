@@ -1,4 +1,5 @@
 /* Rung: a cursor, or a conversation and a seq; a token for each user. */
+#define _GNU_SOURCE /* memmem() */
 #include "bench/load/load.h"
 
 #include <arpa/inet.h>

@@ -1,4 +1,5 @@
 /* Socket.IO v5 in Engine.IO v4, by WebSocket or polling. */
+#define _GNU_SOURCE /* memmem() */
 #include "bench/load/load.h"
 
 #include <stdio.h>

@@ -1,5 +1,6 @@
 /* The transports, seen from the client: what is a frame, an event, an answer.
  */
+#define _GNU_SOURCE /* memmem() */
 #include "bench/load/load.h"
 
 #include <stdlib.h>

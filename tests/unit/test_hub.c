@@ -5,6 +5,7 @@
 #include "server/hub.h"
 #include "server/worker.h"
 #include "store/reader.h"
+#include "tests/lib/given_store.h"
 #include "transports/transport.h"
 
 #include <setjmp.h>
@@ -84,8 +85,6 @@ static struct house *given_house(void)
 
 static void end_house(struct house *house)
 {
-    char command[96];
-
     sequencer_stop(house->server.sequencer);
     port_close(&house->worker.port, NULL);
     uv_run(&house->worker.loop, UV_RUN_DEFAULT);
@@ -94,8 +93,7 @@ static void end_house(struct house *house)
     uv_loop_close(&house->worker.loop);
     store_close(house->store);
     config_unref(house->server.config);
-    snprintf(command, sizeof command, "rm -rf '%s'", house->dir);
-    assert_int_equal(system(command), 0);
+    remove_dir(house->dir);
     free(house);
 }
 

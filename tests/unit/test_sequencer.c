@@ -236,6 +236,18 @@ static void a_group_commit_answers_everyone(void **state)
     end_desk(desk);
 }
 
+/* However the submissions were grouped: runs of failures among them. */
+static int groups_failed(const struct said *said, size_t count)
+{
+    int runs = 0;
+
+    for (size_t i = 0; i < count; i++)
+        if (said[i].submission.failure.err &&
+            (i == 0 || !said[i - 1].submission.failure.err))
+            runs++;
+    return runs;
+}
+
 /* Whichever call of the store fails: of one group either all is stored or
  * nothing, everyone is told which, and the next is as if nothing had been. */
 static void a_failing_commit_answers_all_and_the_next_succeeds(void **state)
@@ -259,10 +271,7 @@ static void a_failing_commit_answers_all_and_the_next_succeeds(void **state)
         let_go(desk);
         await_all(desk);
         failed = store_fail_nth(0, 0) >= nth;
-        /* The first may have been a group of its own. */
-        for (size_t i = 2; i < 5; i++)
-            assert_int_equal(said[i].submission.failure.err,
-                             said[1].submission.failure.err);
+        assert_true(groups_failed(said, 5) <= 1);
         for (size_t i = 0; i < 5; i++) {
             const struct submission *one = &said[i].submission;
 
@@ -462,7 +471,7 @@ static void reloading_loses_no_submission(void **state)
 
 /* --- retention ------------------------------------------------------------ */
 
-#define TRIMMED 400u
+#define TRIMMED UINT64_C(400)
 
 static struct said interrupting;
 static lsn last_trim;
