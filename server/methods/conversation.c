@@ -118,12 +118,25 @@ static struct span myself(const struct call *call)
     return user;
 }
 
+/* Numbers can be counted through; a group that may be joined by whoever knows
+ * it is known by its name. */
+static enum err key_is_name(struct call *call, const struct target *target)
+{
+    if (!target->by_number)
+        return ERR_NONE;
+    return fail(&call->failure, ERR_FORBIDDEN,
+                "'conversation' must be the group's name to join it, not its "
+                "short_id");
+}
+
 static enum err come_or_go(struct call *call, enum entry_kind kind)
 {
     struct target target;
     bool group = false;
     enum err err = movable(call, &target, &group);
 
+    if (!err && group && kind == ENTRY_JOIN)
+        err = key_is_name(call, &target);
     if (err)
         return err;
     return group ? move(call, &target, kind, myself(call))

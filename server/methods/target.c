@@ -81,7 +81,8 @@ enum err target_named(struct call *call, struct target *out)
     memset(out, 0, sizeof(*out));
     if (!json_is_string(value) && !json_is_integer(value))
         return param_refuse(call, "conversation", CONVERSATION_ACCEPTED, value);
-    if (is_number(value, &no))
+    out->by_number = is_number(value, &no);
+    if (out->by_number)
         err = name_by_number(call, no, out);
     else if (!json_is_string(value) ||
              take_name(out, (struct span){json_string_value(value),

@@ -19,6 +19,7 @@ struct target {
     char text[CONVERSATION_MAX_BYTES];
     struct span name;       /* canonical, into text */
     struct conv_name parts; /* spans into text */
+    bool by_number;         /* named by its short_id */
     bool exists;
     struct conversation conv; /* when it exists */
 };

@@ -76,7 +76,8 @@ for (const transport of TRANSPORTS)
     await server.restart();
     await send('after');
     await eventually(() => bob.told.length === 2, 'bob is told, by the server that came back', 20_000);
-    assert.ok(states.includes('waiting'), states.join());
+    if (transport !== 'poll') // it may miss the whole restart between two polls
+      assert.ok(states.includes('waiting'), states.join());
     assert.equal(bob.status.transport, transport);
   });
 

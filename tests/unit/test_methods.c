@@ -648,6 +648,9 @@ static void coming_and_going_is_answered_with_its_place(void **state)
 
     did(*state, "one/alice", "conversation.create",
         "{'type':'group','id':'g'}");
+    /* The id is the key; the number, which can be guessed, is not. */
+    refused(*state, "one/bob", "conversation.join", "{'conversation':1}",
+            ERR_FORBIDDEN, "name");
     answer =
         ok(*state, "one/bob", "conversation.join", "{'conversation':'0:2:g'}");
     assert_int_equal(number(answer, "seq"), 2);
