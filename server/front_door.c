@@ -24,6 +24,8 @@
 #include <unistd.h>
 
 #define ACCEPTS_AT_ONCE 64
+#define BREATH_MS 100           /* without descriptors: between two tries */
+#define COMPLAIN_AFTER_MS 10000 /* again */
 /* A peer that neither takes nor acknowledges bytes for so long is gone; also
  * what ends readers that stopped reading (tcp(7), TCP_USER_TIMEOUT). */
 #define PEER_SILENCE_MS 120000
@@ -42,7 +44,9 @@ struct front_door {
     uv_poll_t polls[LISTENER_SOCKETS];
     int fds[LISTENER_SOCKETS];
     size_t listening;
-    int spare;        /* a descriptor in reserve */
+    int spare; /* a descriptor in reserve; -1: not even that */
+    struct wheel_node breath;
+    uint64_t complained_ms;
     unsigned closing; /* uv handles */
     struct list guests;
     struct failure refusal; /* scratch */
@@ -90,8 +94,15 @@ static void guest_in(struct guest *guest, const struct head *head)
     struct worker *worker = guest->door->worker;
     struct failure *why = &guest->door->refusal;
 
+    if (head->pieces > HEAD_MAX_PIECES) {
+        fail(why, ERR_BAD_REQUEST,
+             "a request may have %d headers, parameters and cookies",
+             HEAD_MAX_PIECES);
+        guest_refuse(guest, 431, why);
+        return;
+    }
     if (!handshake_wanted(head)) {
-        http_host_adopt(worker->http, guest_release(guest), head->size);
+        http_host_adopt(worker->http, guest_release(guest), head);
         return;
     }
     metrics_add(worker->metrics.requests, 1);
@@ -125,11 +136,15 @@ static void look(struct watch *watch, uint32_t events)
         guest_refuse(guest, 0, &door->refusal);
         break;
     case HEAD_PARTIAL:
-        if ((size_t)size < sizeof(door->peeked) && !(events & EPOLLRDHUP))
-            return; /* the next byte is the next edge */
-        fail(&door->refusal, ERR_BAD_REQUEST,
-             "a request's head may have %d bytes", HEAD_MAX_BYTES);
-        guest_refuse(guest, 431, &door->refusal);
+        if ((size_t)size == sizeof(door->peeked)) {
+            fail(&door->refusal, ERR_BAD_REQUEST,
+                 "a request's head may have %d bytes", HEAD_MAX_BYTES);
+            guest_refuse(guest, 431, &door->refusal);
+        } else if (events & EPOLLRDHUP) {
+            fail(&door->refusal, ERR_BAD_REQUEST,
+                 "the head ends before its empty line");
+            guest_refuse(guest, 0, &door->refusal);
+        } /* else the next byte is the next edge */
         break;
     }
 }
@@ -181,19 +196,48 @@ static void refuse_full(int fd)
     refuse_with(fd, text, (size_t)size);
 }
 
+static void complain(struct front_door *door)
+{
+    uint64_t now = clock_mono_ms();
+
+    if (door->complained_ms && now < door->complained_ms + COMPLAIN_AFTER_MS)
+        return;
+    door->complained_ms = now;
+    trace(TRACE_WARN, "out of file descriptors", "worker=%u",
+          door->worker->index);
+}
+
+static void take_spare(struct front_door *door)
+{
+    door->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* Leave those who wait in the kernel's queue for a while: looking at them, whom
+ * nobody can accept, would be all that the loop does. */
+static void hold_breath(struct front_door *door)
+{
+    for (size_t i = 0; i < door->listening; i++)
+        uv_poll_stop(&door->polls[i]);
+    wheel_arm(&door->worker->wheel, &door->breath, clock_mono_ms() + BREATH_MS);
+}
+
 /* No descriptor is left: the waiting peer is told so by means of the spare one,
- * or the loop would spin on a connection that nobody can accept. */
+ * which other threads may snatch away meanwhile. */
 static void refuse_with_spare(struct front_door *door, int listening)
 {
     int fd;
 
-    trace(TRACE_WARN, "out of file descriptors", "worker=%u",
-          door->worker->index);
-    close(door->spare);
+    complain(door);
+    if (door->spare >= 0)
+        close(door->spare);
     fd = accept4(listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd >= 0)
+    if (fd >= 0) {
+        metrics_add(door->worker->metrics.refused, 1);
         refuse_full(fd);
-    door->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    }
+    take_spare(door);
+    if (door->spare < 0)
+        hold_breath(door);
 }
 
 static void accept_some(uv_poll_t *poll, int status, int events)
@@ -225,6 +269,20 @@ static void accept_some(uv_poll_t *poll, int status, int events)
     }
 }
 
+static void breathe(struct wheel_node *node)
+{
+    struct front_door *door = container_of(node, struct front_door, breath);
+
+    if (door->spare < 0)
+        take_spare(door);
+    if (door->spare < 0) {
+        hold_breath(door);
+        return;
+    }
+    for (size_t i = 0; i < door->listening; i++)
+        uv_poll_start(&door->polls[i], UV_READABLE, accept_some);
+}
+
 static enum err listen_to(struct front_door *door, int fd)
 {
     uv_poll_t *poll = &door->polls[door->listening];
@@ -246,6 +304,7 @@ static void listening_closed(uv_handle_t *handle)
 
 static void stop_listening(struct front_door *door)
 {
+    wheel_disarm(&door->breath);
     while (door->listening) {
         size_t i = --door->listening;
 
@@ -266,7 +325,8 @@ enum err front_door_create(struct front_door **out, struct worker *worker,
     if (!door)
         return fail_plain(why, ERR_NOMEM);
     door->worker = worker;
-    door->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    take_spare(door);
+    wheel_node_init(&door->breath, breathe);
     list_init(&door->guests);
     rc = ws_host_create(&worker->ws, worker);
     if (rc)
@@ -290,13 +350,15 @@ stop:
 destroy_ws:
     ws_host_close(worker->ws);
 free_door:
-    close(door->spare);
+    if (door->spare >= 0)
+        close(door->spare);
     mem_free(door);
     return fail_plain(why, rc);
 }
 
 bool front_door_turn(struct front_door *door)
 {
+    ws_host_turn(door->worker->ws);
     return http_host_turn(door->worker->http);
 }
 
@@ -329,7 +391,8 @@ void front_door_free(struct front_door *door)
     if (!door)
         return;
     assert(!door->closing);
-    close(door->spare);
+    if (door->spare >= 0)
+        close(door->spare);
     ws_host_free(door->worker->ws);
     door->worker->ws = NULL;
     mem_free(door);

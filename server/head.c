@@ -103,6 +103,15 @@ static struct span origin_form(struct span target)
     return rest.size ? rest : SPAN("/");
 }
 
+static size_t count(struct span text, char wanted)
+{
+    size_t found = 0;
+
+    for (size_t i = 0; i < text.size; i++)
+        found += text.data[i] == wanted;
+    return found;
+}
+
 static void split_target(struct head *head, struct span target)
 {
     const char *mark = memchr(target.data, '?', target.size);
@@ -114,6 +123,7 @@ static void split_target(struct head *head, struct span target)
     head->path.size = (size_t)(mark - target.data);
     head->query.data = mark + 1;
     head->query.size = target.size - head->path.size - 1;
+    head->pieces += 1 + count(head->query, '&');
 }
 
 void head_init(struct head *head)
@@ -218,6 +228,11 @@ enum err head_field(struct head *head, struct span name, struct span value,
     if (!is_field_value(value))
         return fail(why, ERR_BAD_REQUEST,
                     "a header's value holds a control character");
+    head->pieces++;
+    if (is_word(name, "cookie")) {
+        head->pieces += 1 + count(value, ';') + count(value, ',');
+        head->cookie_bytes += value.size;
+    }
     if (is_word(name, "content-length"))
         return take_length(head, value, why);
     if (is_word(name, "transfer-encoding"))

@@ -21,6 +21,7 @@
 #include <stdint.h>
 
 #define HEAD_MAX_BYTES 8192
+#define HEAD_MAX_PIECES 200
 
 /* Fields that decide something. F(member, name): absent ones have data NULL. */
 #define HEAD_FIELDS(F)                                                         \
@@ -48,6 +49,9 @@ struct head {
     bool ws_protocol_ok; /* … and lists WS_SUBPROTOCOL */
     bool transfer_encoding;
     size_t size; /* bytes up to and with the empty line; head_parse() only */
+    /* What a library may keep a record of: fields, parameters, cookies. */
+    size_t pieces;
+    size_t cookie_bytes;
 };
 
 #define WS_SUBPROTOCOL "rung.v1"

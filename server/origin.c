@@ -9,24 +9,44 @@ static bool same(struct span a, struct span b)
     return a.size == b.size && strncasecmp(a.data, b.data, a.size) == 0;
 }
 
-/* "http://localhost:8080" → "localhost:8080"; empty when it has no host. The
- * scheme does not count: a proxy in front may have taken TLS off. */
-static struct span host_of(struct span origin)
+static bool take_prefix(struct span *text, const char *prefix)
 {
-    for (size_t i = 0; i + 3 <= origin.size; i++)
-        if (memcmp(origin.data + i, "://", 3) == 0)
-            return (struct span){origin.data + i + 3, origin.size - i - 3};
-    return (struct span){0};
+    size_t size = strlen(prefix);
+
+    if (text->size < size || strncasecmp(text->data, prefix, size) != 0)
+        return false;
+    text->data += size;
+    text->size -= size;
+    return true;
 }
 
+static struct span without(struct span text, const char *suffix)
+{
+    size_t size = strlen(suffix);
+
+    if (text.size >= size &&
+        memcmp(text.data + text.size - size, suffix, size) == 0)
+        text.size -= size;
+    return text;
+}
+
+/* An Origin leaves its scheme's own port out, a proxy may put it into Host. The
+ * scheme itself does not count: a proxy may have taken TLS off. */
 bool origin_is_foreign(const struct head *head)
 {
-    struct span host;
+    struct span host = head->origin;
+    const char *port = ":80";
 
-    if (!head->origin.data)
+    if (!host.data)
         return false;
-    host = host_of(head->origin);
-    return !host.size || !head->host.data || !same(host, head->host);
+    if (!take_prefix(&host, "http://")) {
+        port = ":443";
+        if (!take_prefix(&host, "https://"))
+            return true;
+    }
+    host = without(host, port);
+    return !host.size || !head->host.data ||
+           !same(host, without(head->host, port));
 }
 
 bool origin_allowed(const struct config *config, const struct head *head)

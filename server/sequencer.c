@@ -588,6 +588,7 @@ enum err sequencer_start(struct sequencer **out,
     sequencer->options = *options;
     sequencer->config = config_ref(options->config);
     sequencer->max_queue = options->max_queue ? options->max_queue : QUEUE_MAX;
+    sequencer->metrics.heartbeat_ms = clock_mono_ms(); /* before its first */
     rc = reader_create(&sequencer->reader, options->store);
     if (rc)
         goto free_sequencer;

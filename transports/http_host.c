@@ -23,10 +23,17 @@
 
 #define DAEMON_CONNECTIONS 100
 #define DAEMON_ROUNDS 16 /* of MHD_run() in one turn */
-/* A connection whose head does not fit the small pool gets a large one. */
+/* Turns in which a daemon is busy and nothing comes of it, and its rest then.
+ */
+#define FRUITLESS_TURNS 64
+#define REST_MS 100
+/* A connection whose head does not fit the small pool gets a large one, which
+ * has room for HEAD_MAX_BYTES, twice where they are cookies, HEAD_MAX_PIECES
+ * and the head of an answer. */
 #define SMALL_POOL 4096
-#define SMALL_POOL_HEAD 2600
-#define LARGE_POOL 24576
+#define LARGE_POOL 32768
+#define PIECE_BYTES 64
+#define ANSWER_BYTES 900
 
 /* One libmicrohttpd daemon. */
 struct house {
@@ -38,6 +45,8 @@ struct house {
     struct group *group;
     struct house *next; /* its group's `all` */
     unsigned connections;
+    unsigned fruitless;     /* turns in a row */
+    struct wheel_node rest; /* of a house that is busy with nothing */
 };
 
 struct group {
@@ -65,6 +74,7 @@ struct connection {
     struct list link;
     struct bucket bucket;
     struct request *request; /* the current one, or NULL */
+    bool left;               /* the peer has said that it is done */
 };
 
 enum stage {
@@ -103,6 +113,12 @@ static void mark_dirty(struct house *house)
 {
     if (list_empty(&house->dirty))
         list_append(&house->host->dirty, &house->dirty);
+}
+
+/* The library has come to something. */
+static void stirs(struct house *house)
+{
+    house->fruitless = 0;
 }
 
 static struct worker *worker_of(struct request *request)
@@ -287,6 +303,25 @@ void request_answer(struct request *request, struct answer *answer)
     answered(request);
 }
 
+/* Without it (no memory) a peer that leaves is noticed when answered. */
+static void watch_peer(struct connection *connection)
+{
+    struct poller *poller = &connection->house->host->worker->poller;
+
+    if (poller_add(poller, connection->fd, EPOLLRDHUP, &connection->watch))
+        trace(TRACE_WARN, "cannot watch a connection", "fd=%d", connection->fd);
+}
+
+/* The peer went before there was anything to tell: be told again, a turn
+ * later. */
+static void watch_anew(struct connection *connection)
+{
+    struct poller *poller = &connection->house->host->worker->poller;
+
+    poller_remove(poller, connection->fd, &connection->watch);
+    watch_peer(connection);
+}
+
 void request_park(struct request *request, void (*gone)(void *owner),
                   void *owner)
 {
@@ -295,6 +330,8 @@ void request_park(struct request *request, void (*gone)(void *owner),
     request->gone = gone;
     request->owner = owner;
     MHD_suspend_connection(request->connection->mhd);
+    if (gone && request->connection->left)
+        watch_anew(request->connection);
 }
 
 void request_park_call(struct request *request)
@@ -355,11 +392,24 @@ struct span request_body(struct request *request)
 
 /* --- a request's way through the library -------------------------------- */
 
+/* whole_lines: the library shows a head's parts where they lie in its buffer.
+ * So each must begin where the one before ends, with just the bytes between
+ * that a strict head has: a line that ended in LF alone or was folded, or a NUL
+ * that cut a part short, leaves another distance. */
 struct walk {
     struct head *head;
     struct failure *why;
     enum err err;
+    const char *line; /* where the next one must begin */
+    bool loose;       /* it did not */
 };
+
+static bool is_blank(const char *from, const char *to)
+{
+    while (from < to && (*from == ' ' || *from == '\t'))
+        from++;
+    return from == to;
+}
 
 static enum MHD_Result walk_field(void *arg, enum MHD_ValueKind kind,
                                   const char *name, size_t name_size,
@@ -368,9 +418,34 @@ static enum MHD_Result walk_field(void *arg, enum MHD_ValueKind kind,
     struct walk *walk = arg;
 
     (void)kind;
+    if (name != walk->line || value <= name + name_size ||
+        !is_blank(name + name_size + 1, value))
+        walk->loose = true;
+    walk->line = value + value_size + 2;
     walk->err = head_field(walk->head, (struct span){name, name_size},
                            (struct span){value, value_size}, walk->why);
-    return walk->err ? MHD_NO : MHD_YES;
+    return walk->err || walk->loose ? MHD_NO : MHD_YES;
+}
+
+/* whole_lines */
+static void walk_fields(struct walk *walk, struct request *request,
+                        const char *method, const char *version)
+{
+    struct MHD_Connection *mhd = request->connection->mhd;
+    const union MHD_ConnectionInfo *info;
+    size_t line = strlen(method) + 1 + request->target_size + 1;
+
+    walk->loose = version != method + line;
+    walk->line = version + strlen(version) + 2;
+    MHD_get_connection_values_n(mhd, MHD_HEADER_KIND, walk_field, walk);
+    info =
+        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    if (!info || walk->line + 2 != method + info->header_size)
+        walk->loose = true;
+    if (!walk->err && walk->loose)
+        walk->err = fail(walk->why, ERR_BAD_REQUEST,
+                         "the head's lines must end in CR LF, unfolded, and "
+                         "hold no NUL");
 }
 
 static enum err too_large(struct request *request, struct failure *why)
@@ -387,7 +462,7 @@ static enum err check_head(struct request *request, const char *method,
                            const char *version, struct failure *why)
 {
     struct head *head = &request->head;
-    struct walk walk = {head, why, ERR_NONE};
+    struct walk walk = {.head = head, .why = why};
     enum err rc;
 
     head_init(head);
@@ -396,8 +471,7 @@ static enum err check_head(struct request *request, const char *method,
                            span_of(version), why);
     if (rc)
         return rc;
-    MHD_get_connection_values_n(request->connection->mhd, MHD_HEADER_KIND,
-                                walk_field, &walk);
+    walk_fields(&walk, request, method, version);
     if (walk.err)
         return walk.err;
     rc = head_finish(head, why);
@@ -558,6 +632,7 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *mhd,
     (void)url;
     if (!request)
         return MHD_NO; /* there was no memory for it */
+    stirs(request->connection->house);
     switch (request->stage) {
     case STAGE_NEW:
         return begin(request, method, version);
@@ -589,6 +664,7 @@ static void *first_line(void *cls, const char *target,
     request->target_size = size;
     memcpy(request->target, target, size + 1);
     connection->request = request;
+    stirs(connection->house);
     arm(connection, connection->house->host->worker->config->header_timeout_ms);
     return request;
 }
@@ -608,6 +684,7 @@ static void completed(void *cls, struct MHD_Connection *mhd, void **context,
     *context = NULL;
     connection = request->connection;
     connection->request = NULL;
+    stirs(connection->house);
     if (request->response)
         MHD_destroy_response(request->response);
     answer_unref(request->answer);
@@ -627,8 +704,10 @@ static void peer_left(struct watch *watch, uint32_t events)
         container_of(watch, struct connection, watch);
     struct request *request = connection->request;
 
-    if (!(events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) || !request ||
-        request->stage != STAGE_PARKED || !request->gone)
+    if (!(events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)))
+        return;
+    connection->left = true;
+    if (!request || request->stage != STAGE_PARKED || !request->gone)
         return;
     request->stage = STAGE_OVER;
     MHD_resume_connection(connection->mhd);
@@ -636,13 +715,17 @@ static void peer_left(struct watch *watch, uint32_t events)
     request->gone(request->owner);
 }
 
-/* Too slow. The library notices the end of input and closes. */
+/* Too slow. The library notices the end of input and closes; or, when it has no
+ * room to read on, its own timeout. */
 static void cut(struct wheel_node *node)
 {
     struct connection *connection =
         container_of(node, struct connection, deadline);
 
     shutdown(connection->fd, SHUT_RDWR);
+    MHD_set_connection_option(connection->mhd, MHD_CONNECTION_OPTION_TIMEOUT,
+                              1u);
+    mark_dirty(connection->house);
 }
 
 static void came(struct house *house, struct MHD_Connection *mhd,
@@ -654,6 +737,7 @@ static void came(struct house *house, struct MHD_Connection *mhd,
     struct connection *connection = mem_zalloc(sizeof(*connection));
 
     house->host->arrived = true;
+    stirs(house);
     if (++house->connections >= DAEMON_CONNECTIONS)
         list_remove(&house->link);
     if (!connection || !info) {
@@ -667,10 +751,7 @@ static void came(struct house *house, struct MHD_Connection *mhd,
     wheel_node_init(&connection->deadline, cut);
     arm(connection, worker->config->header_timeout_ms);
     list_append(&house->host->connections, &connection->link);
-    /* Without it (no memory) a peer that leaves is noticed when answered. */
-    if (poller_add(&worker->poller, connection->fd, EPOLLRDHUP,
-                   &connection->watch))
-        trace(TRACE_WARN, "cannot watch a connection", "fd=%d", connection->fd);
+    watch_peer(connection);
     *context = connection;
 }
 
@@ -687,6 +768,7 @@ static void went(struct house *house, void **context)
         *context = NULL;
     }
     house->connections--;
+    stirs(house);
     worker_disconnected(house->host->worker);
     if (list_empty(&house->link))
         list_append(&house->group->roomy, &house->link);
@@ -713,6 +795,11 @@ static void on_readable(uv_poll_t *poll, int status, int events)
     mark_dirty(poll->data);
 }
 
+static void rested(struct wheel_node *node)
+{
+    mark_dirty(container_of(node, struct house, rest));
+}
+
 static struct MHD_Daemon *start_daemon(struct house *house, size_t pool)
 {
     return MHD_start_daemon(
@@ -737,6 +824,7 @@ static struct house *house_build(struct http_host *host, struct group *group)
     house->group = group;
     list_init(&house->dirty);
     list_init(&house->link);
+    wheel_node_init(&house->rest, rested);
     house->daemon = start_daemon(house, group->pool);
     if (!house->daemon)
         goto free_house;
@@ -767,6 +855,7 @@ static void house_raze(struct house *house)
 {
     uv_close((uv_handle_t *)&house->poll, free_house);
     MHD_stop_daemon(house->daemon);
+    wheel_disarm(&house->rest);
     list_remove(&house->link);
     list_remove(&house->dirty);
 }
@@ -778,10 +867,16 @@ static bool house_turn(struct house *house)
 
     for (int round = 0; round < DAEMON_ROUNDS; round++) {
         MHD_run(house->daemon);
-        if (MHD_get_timeout(house->daemon, &timeout) != MHD_YES || timeout)
+        if (MHD_get_timeout(house->daemon, &timeout) != MHD_YES || timeout) {
+            stirs(house);
             return true;
+        }
     }
-    return false;
+    if (++house->fruitless < FRUITLESS_TURNS)
+        return false;
+    wheel_arm(&house->host->worker->wheel, &house->rest,
+              clock_mono_ms() + REST_MS);
+    return true;
 }
 
 /* --- the host ----------------------------------------------------------- */
@@ -815,10 +910,16 @@ static struct house *find_room(struct http_host *host, struct group *group)
     return container_of(group->roomy.next, struct house, link);
 }
 
-void http_host_adopt(struct http_host *host, int fd, size_t head_size)
+static size_t pool_needed(const struct head *head)
+{
+    return head->size + head->cookie_bytes + head->pieces * PIECE_BYTES +
+           ANSWER_BYTES;
+}
+
+void http_host_adopt(struct http_host *host, int fd, const struct head *head)
 {
     struct group *group =
-        head_size > SMALL_POOL_HEAD ? &host->large : &host->small;
+        pool_needed(head) > SMALL_POOL ? &host->large : &host->small;
     struct house *house = find_room(host, group);
     struct sockaddr_in nobody = {.sin_family = AF_INET};
 

@@ -20,6 +20,11 @@
  *   - An answer in the first handler call forces Connection: close; so only
  * what must end the connection is answered there.
  *   - Its timeouts do not cut a peer that drips bytes: the deadlines are ours.
+ *   - It takes lines that end in LF, folded ones and NULs; and a head that does
+ * not fit its pool, in bytes or in the records it keeps of fields, parameters
+ * and cookies, gets no answer. So heads are checked, and pools chosen, by us.
+ *   - A chunk's extension longer than its buffer keeps it busy for ever, also
+ * when the peer has left: it is let rest, and timed out.
  *   - Closing a connection shuts the socket down, also for a duplicate of its
  * fd, unless MHD_USE_TURBO.
  *   - Everything suspended must be resumed before the daemon stops.
@@ -35,8 +40,8 @@ struct request;
 
 MUST_CHECK enum err http_host_create(struct http_host **out,
                                      struct worker *worker);
-/* A socket whose next request's head is `head_size` bytes long. Takes fd. */
-void http_host_adopt(struct http_host *host, int fd, size_t head_size);
+/* A socket where the next request, of that head, waits. Takes fd. */
+void http_host_adopt(struct http_host *host, int fd, const struct head *head);
 /* Once per loop turn: let the daemons do what is waiting. False when some have
  * more to do already, so that the loop must not sleep. */
 bool http_host_turn(struct http_host *host);

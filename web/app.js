@@ -24,8 +24,12 @@ function deviceId() {
 /* ---- which conversation: the address ---- */
 
 function addressed() {
-  const id = location.hash.startsWith('#c/') ? decodeURIComponent(location.hash.slice(3)) : '';
-  return /^\d+:[123]:./.test(id) ? id : null;
+  try {
+    const id = location.hash.startsWith('#c/') ? decodeURIComponent(location.hash.slice(3)) : '';
+    return /^\d+:[123]:./.test(id) ? id : null;
+  } catch {
+    return null; // not percent-encoded UTF-8
+  }
 }
 
 function choose(id) {

@@ -73,6 +73,13 @@ static bool flush(struct follower *f)
     return !f->stopped;
 }
 
+static void idle(void *arg)
+{
+    struct follower *f = arg;
+
+    f->idle(f);
+}
+
 /* Why the stream is over, once it is. */
 static enum err over(struct follower *f, enum err err, struct failure *why)
 {
@@ -153,6 +160,7 @@ static enum err follow_ws(struct follower *f, struct failure *why)
                                         .token = f->remote->token,
                                         .silence_ms = &f->silence_ms,
                                         .message = ws_message,
+                                        .idle = idle,
                                         .arg = f};
 
     if (!make_url(f, "ws", false, url))
@@ -195,6 +203,8 @@ static enum err follow_sse(struct follower *f, struct failure *why)
                                    .token = f->remote->token,
                                    .data = sse_data,
                                    .arg = &sse,
+                                   .idle = idle,
+                                   .idle_arg = f,
                                    .silence_ms = &f->silence_ms};
     struct http_answer answer;
 

@@ -25,6 +25,8 @@ struct follower {
                   struct span text);
     /* What has come at once is through. False: stop. */
     bool (*flush)(struct follower *follower);
+    /* On a stream, about once a second or more often. */
+    void (*idle)(struct follower *follower);
 
     /* the rest is follow.c's */
     uint64_t silence_ms;

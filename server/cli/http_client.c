@@ -78,6 +78,8 @@ static int look_around(void *arg, curl_off_t down_total, curl_off_t down,
     const uint64_t *silence_ms = exchange->request->silence_ms;
 
     (void)down_total, (void)down, (void)up_total, (void)up;
+    if (exchange->request->idle)
+        exchange->request->idle(exchange->request->idle_arg);
     exchange->silent = silence_ms && *silence_ms &&
                        clock_mono_ms() - exchange->heard_ms > *silence_ms;
     return exchange->silent || interrupt_wanted();

@@ -31,6 +31,10 @@ struct http_request {
      * gathered; false stops it. May be NULL. */
     bool (*data)(void *arg, const char *bytes, size_t size);
     void *arg;
+    /* Called about once a second or more often; may use another client. NULL:
+     * no. */
+    void (*idle)(void *idle_arg);
+    void *idle_arg;
     /* Bytes must come at least so often; read again after each. NULL: no. */
     const uint64_t *silence_ms;
 };

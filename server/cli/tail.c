@@ -2,8 +2,9 @@
  *
  * tail_note: the cursor file is written after what it covers was printed and
  * flushed. Killed in between, the last events are printed again after a
- * restart; none is ever lost. */
+ * restart; none is ever lost. What is acknowledged is what the file covers. */
 #include "server/base/list.h"
+#include "server/cli/ack.h"
 #include "server/cli/cli.h"
 #include "server/cli/follow.h"
 #include "server/cli/interrupt.h"
@@ -60,6 +61,7 @@ struct tail {
     uint64_t count, printed;
     bool all, text;
     struct position saved;
+    struct ack ack;
     int status;
 };
 
@@ -246,12 +248,19 @@ static void print_time(const json_t *event)
     printf("%s ", text);
 }
 
-/* A terminal obeys control characters, so none of a body's gets there. */
+/* A terminal obeys control characters, so none of a body's gets there: neither
+ * those of ASCII nor U+0080 to U+009F, which are C2 80 to C2 9F in UTF-8. */
 static void print_plain(const char *text)
 {
-    for (; *text; text++)
-        (void)putchar((unsigned char)*text < 0x20 || *text == 0x7f ? ' '
-                                                                   : *text);
+    for (; *text; text++) {
+        unsigned char c = (unsigned char)text[0];
+
+        if (c == 0xc2 && (unsigned char)text[1] < 0xa0) {
+            text++;
+            c = ' ';
+        }
+        (void)putchar(c < 0x20 || c == 0x7f ? ' ' : c);
+    }
 }
 
 static void print_message(const json_t *event)
@@ -289,6 +298,8 @@ static bool print(struct follower *follower, const json_t *event,
 {
     struct tail *t = container_of(follower, struct tail, follower);
 
+    if (strcmp(string(event, "event"), "message") == 0)
+        ack_due(&t->ack);
     if (aside(event) && !t->all)
         return true;
     if (t->text) {
@@ -331,6 +342,15 @@ static bool flush(struct follower *follower)
     return true;
 }
 
+/* tail_note: between two batches, so all that was taken is flushed. */
+static void idle(struct follower *follower)
+{
+    struct tail *t = container_of(follower, struct tail, follower);
+
+    if (!t->status)
+        ack_send(&t->ack, follower->remote, &follower->position, false);
+}
+
 /* --- coming back ---------------------------------------------------------- */
 
 /* Whether to go on after a connection is over. */
@@ -370,6 +390,8 @@ static int run(struct tail *t)
         if (!follow_over(&t->follower, t->transport, &why))
             break;
     } while (come_back(t, &why, &attempt));
+    if (!t->status)
+        ack_send(&t->ack, t->follower.remote, &t->follower.position, true);
     return t->status;
 }
 
@@ -388,11 +410,18 @@ int cli_tail(int argc, char **argv)
     interrupt_catch();
     if (remote_open(&remote, &t.remote, &why))
         return cli_fail("tail", &why);
+    if (ack_open(&t.ack, t.follower.device)) {
+        remote_close(&remote);
+        (void)fail_plain(&why, ERR_NOMEM);
+        return cli_fail("tail", &why);
+    }
     t.saved = t.follower.position;
     t.follower.remote = &remote;
     t.follower.event = print;
     t.follower.flush = flush;
+    t.follower.idle = idle;
     status = run(&t);
+    ack_close(&t.ack);
     remote_close(&remote);
     return status;
 }

@@ -142,6 +142,7 @@ static void tick(lws_sorted_usec_list_t *sul)
     struct connection *c = lws_container_of(sul, struct connection, tick);
     uint64_t limit_ms = c->options->silence_ms ? *c->options->silence_ms : 0;
 
+    c->options->idle(c->options->arg);
     if (interrupt_wanted())
         end(c, ERR_END, "stopped");
     else if (limit_ms && clock_mono_ms() - c->heard_ms > limit_ms)

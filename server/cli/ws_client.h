@@ -28,6 +28,7 @@ struct ws_client_options {
     const char *token;          /* Bearer */
     const uint64_t *silence_ms; /* frames must come at least so often */
     bool (*message)(void *arg, const char *text, size_t size);
+    void (*idle)(void *arg); /* several times a second */
     void *arg;
 };
 

@@ -96,7 +96,9 @@ static void origins_are_listed_or_the_own(void **state)
     assert_true(allowed("", NULL));
     assert_true(allowed("", "http://own.example:80"));
     assert_true(allowed("", "HTTPS://OWN.example:80"));
-    assert_false(allowed("", "http://own.example"));
+    assert_true(allowed("", "http://own.example")); /* 80 is its port */
+    assert_false(allowed("", "https://own.example"));
+    assert_false(allowed("", "other://own.example:80"));
     assert_false(allowed("", "http://own.example:80.evil"));
     assert_false(allowed("", ""));
     assert_true(allowed("http://a, https://b", "https://b"));

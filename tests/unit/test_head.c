@@ -174,6 +174,23 @@ static void a_list_is_searched_word_by_word(void **state)
     assert_false(head_list_has(SPAN(",,"), "b"));
 }
 
+static void what_a_library_keeps_records_of_is_counted(void **state)
+{
+    struct head head;
+
+    (void)state;
+    assert_int_equal(parse(&head, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
+                     HEAD_WHOLE);
+    assert_int_equal(head.pieces, 1);
+    assert_int_equal(head.cookie_bytes, 0);
+    assert_int_equal(parse(&head, "GET /?a=1&b&&c HTTP/1.1\r\nHost: x\r\n"
+                                  "Cookie: d=1; e=2\r\nA: b\r\n"
+                                  "Cookie: f\r\n\r\n"),
+                     HEAD_WHOLE);
+    assert_int_equal(head.pieces, 4 + 4 + 2 + 1);
+    assert_int_equal(head.cookie_bytes, 8 + 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -186,6 +203,7 @@ int main(void)
         cmocka_unit_test(the_absolute_form_loses_its_host),
         cmocka_unit_test(an_upgrade_is_seen_among_other_words),
         cmocka_unit_test(a_list_is_searched_word_by_word),
+        cmocka_unit_test(what_a_library_keeps_records_of_is_counted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
