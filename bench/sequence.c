@@ -4,8 +4,9 @@
  *     sequence [--dir DIR] [--seconds S] [--senders N] [--conversations N]
  *              [--body BYTES]
  *
- * A sender submits its next message when its last one is on disk, from one
- * worker's loop, as a server's worker does. Prints one line of JSON.
+ * DIR must not hold the store of an earlier run. A sender submits its next
+ * message when its last one is on disk, from one worker's loop, as a server's
+ * worker does. Prints one line of JSON.
  */
 #include "server/base/clock.h"
 #include "server/sequencer.h"
@@ -171,6 +172,8 @@ static void run(struct bench *bench)
     if (store_open(&options.store, &store_options, &why) ||
         sequencer_start(&bench->sequencer, &options, &why))
         fail_with(dir, why.message);
+    if (store_head(options.store)) /* the same ids would be taken for retries */
+        fail_with(dir, "holds a store already; it must be a new directory");
     bench->active = plan->senders;
     bench->start_us = clock_mono_us() + 500000; /* warm by then */
     bench->end_us = bench->start_us + (uint64_t)(plan->seconds * 1e6);
