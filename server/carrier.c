@@ -32,6 +32,8 @@ static enum err parse_number(struct span text, const char *name, uint64_t min,
     return ERR_NONE;
 }
 
+static char default_device[] = "default"; /* shared: what most are */
+
 static enum err take_device(struct carrier *carrier, const struct identity *who,
                             const struct follow *follow, struct failure *why)
 {
@@ -41,10 +43,20 @@ static enum err take_device(struct carrier *carrier, const struct identity *who,
         return fail(why, ERR_BAD_REQUEST,
                     "'device' must be 1 to 64 characters of A-Z a-z 0-9 _ . @ "
                     "-");
-    if (!device.data)
-        device = who->device[0] ? span_of(who->device) : SPAN("default");
-    carrier->device = mem_strndup(device.data, device.size);
+    if (!device.data && who->device[0])
+        device = span_of(who->device);
+    if (device.data)
+        carrier->device = mem_strndup(device.data, device.size);
+    else
+        carrier->device = default_device;
     return carrier->device ? ERR_NONE : fail_plain(why, ERR_NOMEM);
+}
+
+static void drop_device(struct carrier *carrier)
+{
+    if (carrier->device != default_device)
+        mem_free(carrier->device);
+    carrier->device = NULL;
 }
 
 static enum err take_options(struct carrier *carrier,
@@ -212,6 +224,35 @@ static enum err join_conversation(struct carrier *carrier,
     return ERR_NONE;
 }
 
+/* Who stands at the end of a channel that others here follow needs nothing of
+ * the store: what is in memory tells that there is nothing new. */
+static bool join_at_end(struct carrier *carrier, const struct follow *follow,
+                        bool cursor_given)
+{
+    struct hub *hub = carrier->session->hub;
+    struct conversation_watch *watch =
+        watch_named(hub, &carrier->session->who, follow->conversation);
+    uint64_t after = 0;
+
+    if (!watch || !watch->heard_seq)
+        return false;
+    if (follow->after.data) {
+        if (parse_number(follow->after, "after", 0, UINT64_MAX >> 11, &after,
+                         NULL) ||
+            after != watch->heard_seq)
+            return false;
+        carrier->cursor = watch->heard_lsn;
+    } else if (!cursor_given || carrier->cursor < watch->heard_lsn ||
+               carrier->cursor > hub->head) {
+        return false;
+    }
+    carrier->seq = watch->heard_seq;
+    carrier->watch = watch;
+    carrier->conv = watch->no;
+    list_append(&watch->carriers, &carrier->link);
+    return true;
+}
+
 static enum err attach(struct carrier *carrier, const struct follow *follow,
                        struct failure *why)
 {
@@ -223,6 +264,8 @@ static enum err attach(struct carrier *carrier, const struct follow *follow,
     if (rc)
         return rc;
     if (follow->conversation.data) {
+        if (join_at_end(carrier, follow, given))
+            return ERR_NONE;
         rc = reader_begin(reader);
         if (rc)
             return fail_plain(why, rc);
@@ -322,8 +365,7 @@ enum err carrier_open(struct carrier *carrier, struct worker *worker,
     if (!rc)
         rc = attach(carrier, follow, why);
     if (rc) {
-        mem_free(carrier->device);
-        carrier->device = NULL;
+        drop_device(carrier);
         session_put(carrier->session);
         return rc;
     }
@@ -338,15 +380,25 @@ enum err carrier_open(struct carrier *carrier, struct worker *worker,
     return ERR_NONE;
 }
 
+struct burst *take_touch(struct carrier *carrier)
+{
+    struct touch *first = &carrier->touch, *next = first->next;
+    struct burst *burst = first->burst;
+
+    first->burst = NULL;
+    if (next) {
+        *first = *next;
+        mem_free(next);
+    }
+    return burst;
+}
+
 static void drop_touches(struct carrier *carrier)
 {
-    while (carrier->touches) {
-        struct touch *touch = carrier->touches;
+    struct burst *burst;
 
-        carrier->touches = touch->next;
-        burst_unref(touch->burst);
-        mem_free(touch);
-    }
+    while ((burst = take_touch(carrier)) != NULL)
+        burst_unref(burst);
 }
 
 void carrier_close(struct carrier *carrier)
@@ -364,8 +416,7 @@ void carrier_close(struct carrier *carrier)
     list_remove(&carrier->due);
     list_remove(&carrier->leaving);
     watch_release(carrier->watch);
-    mem_free(carrier->device);
-    carrier->device = NULL;
+    drop_device(carrier);
     carrier->session->carrier_count--;
     worker->hub->carriers--;
     metrics_sub(worker->metrics.carriers[carrier->via->by], 1);
@@ -379,10 +430,11 @@ struct reading {
     struct burst *burst;
     size_t max_bytes;
     lsn upto;
-    lsn passed;   /* single chain: the last entry looked at */
-    bool stopped; /* full */
-    bool failed;  /* out of memory */
-    bool ended;   /* single chain: what follows is not announced */
+    lsn passed;    /* single chain: the last entry looked at */
+    bool stopped;  /* full */
+    bool failed;   /* out of memory */
+    bool ended;    /* single chain: what follows is not announced */
+    bool personal; /* somebody else would be given something else */
 };
 
 static bool take_event(struct reading *reading, struct event *event)
@@ -408,6 +460,8 @@ static bool take_entry(const struct entry *entry, struct span bytes, void *arg)
     struct reading *reading = arg;
 
     (void)bytes;
+    if (entry->flags & ENTRY_NO_ECHO)
+        reading->personal = true;
     if (echo_of(reading->carrier, entry))
         return true;
     return take_event(reading, event_of_entry(reading->burst->epoch, entry));
@@ -567,6 +621,68 @@ static enum err read_chain(struct carrier *carrier, struct reading *reading,
     return ERR_NONE;
 }
 
+/* --- reads that are shared ---------------------------------------------- */
+
+void reads_forget(struct hub *hub)
+{
+    for (size_t i = 0; i < SHARED_READS; i++) {
+        burst_unref(hub->reads[i].burst);
+        hub->reads[i].burst = NULL;
+    }
+}
+
+/* Everyone sees the same of a channel. */
+static bool sharable(const struct carrier *carrier)
+{
+    return carrier->conv && carrier->watch->type == CONV_CHANNEL;
+}
+
+/* What this carrier would be given now, if somebody was given it before: a
+ * reference. */
+static struct burst *read_shared(struct carrier *carrier, size_t max_bytes,
+                                 bool *more)
+{
+    const struct hub *hub = carrier->worker->hub;
+
+    for (size_t i = 0; sharable(carrier) && i < SHARED_READS; i++) {
+        const struct shared_read *read = &hub->reads[i];
+
+        if (!read->burst || read->conv != carrier->conv ||
+            read->from != carrier->seq || read->upto != hub->head ||
+            read->limit != carrier->limit || read->max_bytes != max_bytes)
+            continue;
+        carrier->seq = read->seq;
+        if (read->passed > carrier->cursor)
+            carrier->cursor = read->passed;
+        *more = read->more;
+        return burst_ref(read->burst);
+    }
+    return NULL;
+}
+
+static void share_read(const struct reading *reading, uint64_t from, bool more)
+{
+    const struct carrier *carrier = reading->carrier;
+    struct hub *hub = carrier->worker->hub;
+    struct shared_read *read = &hub->reads[hub->next_read];
+
+    if (!sharable(carrier) || reading->personal || !reading->burst->count)
+        return;
+    hub->next_read = (hub->next_read + 1) % SHARED_READS;
+    burst_unref(read->burst);
+    *read = (struct shared_read){
+        .burst = burst_ref(reading->burst),
+        .conv = carrier->conv,
+        .from = from,
+        .upto = reading->upto,
+        .limit = carrier->limit,
+        .max_bytes = reading->max_bytes,
+        .seq = carrier->seq,
+        .passed = reading->passed,
+        .more = more,
+    };
+}
+
 static enum err read_log(struct carrier *carrier, struct burst *burst,
                          size_t max_bytes, bool *more, struct failure *why)
 {
@@ -575,6 +691,7 @@ static enum err read_log(struct carrier *carrier, struct burst *burst,
                               .burst = burst,
                               .max_bytes = max_bytes,
                               .upto = worker->hub->head};
+    uint64_t from = carrier->seq;
     enum err rc = reader_begin(worker->reader);
 
     if (rc)
@@ -584,7 +701,10 @@ static enum err read_log(struct carrier *carrier, struct burst *burst,
     rc = carrier->conv ? read_chain(carrier, &reading, more)
                        : read_mixed(carrier, &reading, more);
     reader_end(worker->reader);
-    return rc ? fail_plain(why, rc) : ERR_NONE;
+    if (rc)
+        return fail_plain(why, rc);
+    share_read(&reading, from, *more);
+    return ERR_NONE;
 }
 
 /* Nothing more until the next announcement. */
@@ -630,6 +750,7 @@ enum err carrier_next(struct carrier *carrier, size_t max_bytes,
                       struct burst **out, bool *more, struct failure *why)
 {
     bool owes = !carrier->greeted || carrier->reset;
+    bool shared;
     struct burst *burst;
     enum err rc = ERR_NONE;
 
@@ -639,7 +760,10 @@ enum err carrier_next(struct carrier *carrier, size_t max_bytes,
         now_level(carrier);
         return ERR_NONE;
     }
-    burst = burst_create(carrier->worker->hub->epoch);
+    burst = owes ? NULL : read_shared(carrier, max_bytes, more);
+    shared = burst != NULL;
+    if (!burst)
+        burst = burst_create(carrier->worker->hub->epoch);
     if (!burst)
         return fail_plain(why, ERR_NOMEM);
     if (owes) {
@@ -647,7 +771,7 @@ enum err carrier_next(struct carrier *carrier, size_t max_bytes,
         *more = !carrier->level && !nothing_new(carrier);
         if (rc)
             fail_plain(why, rc);
-    } else {
+    } else if (!shared) {
         rc = read_log(carrier, burst, max_bytes, more, why);
     }
     if (rc || !burst->count) {
@@ -687,6 +811,17 @@ void carrier_park(struct carrier *carrier, uint64_t wait_ms)
 {
     carrier->deadline_ms = carrier->worker->now_ms + wait_ms;
     arm_beat(carrier);
+}
+
+void carrier_identity(const struct carrier *carrier, struct identity *out)
+{
+    const struct person *who = &carrier->session->who;
+
+    *out = (struct identity){.inbox = who->inbox,
+                             .expires_ms = carrier->expires_ms};
+    memcpy(out->app, who->app, strlen(who->app));
+    memcpy(out->user, who->user, strlen(who->user));
+    memcpy(out->device, carrier->device, strlen(carrier->device));
 }
 
 void carrier_renew(struct carrier *carrier, const struct identity *who)

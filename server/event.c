@@ -397,34 +397,87 @@ static void append_sse(struct buf *out, const struct burst *burst,
     buf_append_text(out, "\n\n");
 }
 
-static void append_joined(struct buf *out, const struct event *event,
-                          const char *separator)
+size_t frame_head(char out[FRAME_HEAD_MAX], size_t size)
 {
-    if (out->size)
-        buf_append_text(out, separator);
-    buf_append(out, event->json, event->size);
+    size_t length_bytes = size < 126 ? 0 : size <= UINT16_MAX ? 2 : 8;
+
+    out[0] = (char)0x81; /* FIN, text */
+    out[1] = (char)(size < 126 ? size : length_bytes == 2 ? 126 : 127);
+    for (size_t i = 0; i < length_bytes; i++)
+        out[2 + i] = (char)((uint64_t)size >> (8 * (length_bytes - 1 - i)));
+    return 2 + length_bytes;
+}
+
+/* The objects with a separator between each two, behind `head`. */
+static struct shared *join(const struct burst *burst, char separator,
+                           struct span head)
+{
+    size_t separators = burst->count ? burst->count - 1 : 0;
+    struct shared *bytes =
+        shared_create(0, head.size + burst->json_bytes + separators);
+    char *at;
+
+    if (!bytes)
+        return NULL;
+    at = bytes->data;
+    if (head.size)
+        memcpy(at, head.data, head.size);
+    at += head.size;
+    for (size_t i = 0; i < burst->count; i++) {
+        if (i)
+            *at++ = separator;
+        memcpy(at, burst->events[i]->json, burst->events[i]->size);
+        at += burst->events[i]->size;
+    }
+    return bytes;
+}
+
+static struct shared *frame(const struct burst *burst)
+{
+    char head[FRAME_HEAD_MAX];
+    size_t separators = burst->count ? burst->count - 1 : 0;
+    size_t size = frame_head(head, burst->json_bytes + separators);
+
+    return join(burst, '\n', (struct span){head, size});
+}
+
+static struct shared *blocks(const struct burst *burst)
+{
+    struct shared *bytes;
+    struct buf out;
+
+    buf_init(&out, SIZE_MAX / 2);
+    (void)buf_reserve(&out, burst->json_bytes + burst->count * 80);
+    for (size_t i = 0; i < burst->count; i++)
+        append_sse(&out, burst, burst->events[i]);
+    bytes = buf_status(&out) ? NULL : shared_create(0, out.size);
+    if (bytes)
+        memcpy(bytes->data, out.data, out.size);
+    buf_fini(&out);
+    return bytes;
 }
 
 struct shared *burst_bytes(struct burst *burst, enum format format)
 {
-    struct buf out;
-    struct shared *bytes;
+    struct shared **bytes = &burst->bytes[format];
 
-    if (burst->bytes[format])
-        return burst->bytes[format];
-    buf_init(&out, SIZE_MAX / 2);
-    (void)buf_reserve(&out, burst->json_bytes + burst->count * 80);
-    for (size_t i = 0; i < burst->count; i++) {
-        if (format == FORMAT_SSE)
-            append_sse(&out, burst, burst->events[i]);
-        else
-            append_joined(&out, burst->events[i],
-                          format == FORMAT_LINES ? "\n" : ",");
+    if (*bytes)
+        return *bytes;
+    switch (format) {
+    case FORMAT_LINES:
+        *bytes = join(burst, '\n', (struct span){0});
+        break;
+    case FORMAT_FRAME:
+        *bytes = frame(burst);
+        break;
+    case FORMAT_ARRAY:
+        *bytes = join(burst, ',', (struct span){0});
+        break;
+    case FORMAT_SSE:
+        *bytes = blocks(burst);
+        break;
+    case FORMAT_COUNT:
+        break;
     }
-    bytes = buf_status(&out) ? NULL : shared_create(EVENT_HEADROOM, out.size);
-    if (bytes)
-        memcpy(bytes->data, out.data, out.size);
-    buf_fini(&out);
-    burst->bytes[format] = bytes;
-    return bytes;
+    return *bytes;
 }

@@ -21,11 +21,11 @@
 #include <stdbool.h>
 
 #define CURSOR_MAX_BYTES 32 /* "5f3a1c22-9007199254740992" and a NUL */
-/* Writable bytes in front of each format's data, see mem.h. */
-#define EVENT_HEADROOM 32
+#define FRAME_HEAD_MAX 10   /* of frame_head() */
 
 enum format {
-    FORMAT_LINES, /* objects joined by "\n": ws, ndjson, tcp */
+    FORMAT_LINES, /* objects joined by "\n": ndjson, tcp */
+    FORMAT_FRAME, /* the same as one frame: ws */
     FORMAT_ARRAY, /* objects joined by ",": inside a poll answer's [] */
     FORMAT_SSE,   /* id:/event:/data: blocks */
     FORMAT_COUNT
@@ -73,6 +73,10 @@ void burst_unref(struct burst *burst); /* NULL: nothing */
  * dropped then). Only while nobody asked for its bytes. */
 bool burst_add(struct burst *burst, struct event *given);
 struct shared *burst_bytes(struct burst *burst, enum format format);
+
+/* The head of a server's text frame of `size` bytes (RFC 6455 section 5.2):
+ * whole, not masked. Returns its length. */
+size_t frame_head(char out[FRAME_HEAD_MAX], size_t size);
 
 /* "<epoch>-<lsn>", terminated; returns its length. */
 size_t cursor_write(char out[CURSOR_MAX_BYTES], const char *epoch, lsn at);

@@ -42,6 +42,7 @@ void hub_destroy(struct hub *hub)
 {
     if (!hub)
         return;
+    reads_forget(hub);
     sessions_free(hub);
     mem_free(hub);
 }
@@ -60,15 +61,18 @@ size_t hub_carriers(const struct hub *hub)
 
 static void touch(struct hub *hub, struct carrier *carrier, struct burst *burst)
 {
-    struct touch *touch;
+    struct touch *first = &carrier->touch, *touch = first;
 
     if (!carrier->level)
         return;
-    touch = mem_alloc(sizeof *touch);
+    if (first->burst)
+        touch = mem_alloc(sizeof *touch);
     if (touch) {
         touch->burst = burst_ref(burst);
-        touch->next = carrier->touches; /* newest first */
-        carrier->touches = touch;
+        if (touch != first) {
+            touch->next = first->next;
+            first->next = touch;
+        }
     } else {
         carrier_behind(carrier); /* it will read this from the log */
     }
@@ -198,8 +202,10 @@ static void deliver_entry(struct conversation_watch *watch,
     struct event *event;
 
     watch->latest = entry->lsn > watch->latest ? entry->lsn : watch->latest;
-    if (entry->seq)
+    if (entry->seq) {
         watch->heard_seq = entry->seq;
+        watch->heard_lsn = entry->lsn;
+    }
     if (!anyone_listens(watch)) {
         spread_latest(watch);
         return;
@@ -405,17 +411,13 @@ static int by_position(const void *a, const void *b)
     return ((*one)->at > (*other)->at) - ((*one)->at < (*other)->at);
 }
 
-/* Everything in `touches` beyond the cursor, in order; takes the touches. NULL
- * when memory is short. */
+/* Everything that touched it beyond the cursor, in order; takes the touches.
+ * NULL when memory is short. */
 static struct burst *merge(struct carrier *carrier, const char *epoch)
 {
-    struct burst *merged = burst_create(epoch);
+    struct burst *merged = burst_create(epoch), *burst;
 
-    while (carrier->touches) {
-        struct touch *touch = carrier->touches;
-        const struct burst *burst = touch->burst;
-
-        carrier->touches = touch->next;
+    while ((burst = take_touch(carrier)) != NULL) {
         for (size_t i = 0; merged && i < burst->count; i++) {
             if (burst->events[i]->at <= carrier->cursor)
                 continue;
@@ -424,8 +426,7 @@ static struct burst *merge(struct carrier *carrier, const char *epoch)
                 merged = NULL;
             }
         }
-        burst_unref(touch->burst);
-        mem_free(touch);
+        burst_unref(burst);
     }
     if (merged && merged->count) {
         qsort(merged->events, merged->count, sizeof(struct event *),
@@ -439,32 +440,32 @@ static struct burst *merge(struct carrier *carrier, const char *epoch)
 /* The one burst of a carrier that got just one, all of it new; else a merge. */
 static struct burst *take_burst(struct carrier *carrier, const char *epoch)
 {
-    struct touch *only = carrier->touches;
-    struct burst *burst;
+    const struct touch *first = &carrier->touch;
 
-    if (only->next || only->burst->first <= carrier->cursor)
+    if (first->next || first->burst->first <= carrier->cursor)
         return merge(carrier, epoch);
-    burst = only->burst;
-    carrier->touches = NULL;
-    mem_free(only);
-    return burst;
+    return take_touch(carrier);
+}
+
+/* What it may be sent without reading the log. `limit` is a poll's. */
+static bool is_live(const struct carrier *carrier, const struct burst *burst)
+{
+    return carrier->level && burst && burst->json_bytes <= LIVE_MAX_BYTES &&
+           (carrier->via->stream || burst->count <= carrier->limit);
 }
 
 static void hand_over(struct hub *hub, struct carrier *carrier, lsn head)
 {
     struct burst *burst = NULL;
-    bool live;
 
-    if (carrier->touches)
+    if (carrier->touch.burst)
         burst = take_burst(carrier, hub->epoch);
     if (carrier->level && burst &&
         !burst->count) { /* it had presented a newer cursor */
         burst_unref(burst);
         return;
     }
-    live = carrier->level && burst && burst->count <= carrier->limit &&
-           burst->json_bytes <= LIVE_MAX_BYTES;
-    if (!live) {
+    if (!is_live(carrier, burst)) {
         carrier->level = false; /* its cursor still stands before this commit */
         burst_unref(burst);
         carrier->via->wake(carrier);
@@ -513,6 +514,7 @@ void hub_announce(struct hub *hub, struct commit *commit)
         announce_entry(hub, &commit->entries[i]);
     settle(hub);
     hub->head = commit->head;
+    reads_forget(hub); /* nobody will ask for them any more */
     while (!list_empty(&hub->open))
         close_burst(
             container_of(hub->open.next, struct conversation_watch, open_link));

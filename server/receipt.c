@@ -97,7 +97,7 @@ static struct delivered *delivered_create(struct interest *interest,
 static enum err is_news(const struct interest *interest, struct reader *reader,
                         uint64_t seq, bool *news)
 {
-    const struct identity *who = &interest->session->who;
+    const struct person *who = &interest->session->who;
     uint64_t from = interest->delivered + 1, unread = 0;
     enum err rc;
 
@@ -140,7 +140,7 @@ static enum err store_mark(struct interest *interest, struct reader *reader,
 static enum err record_one(struct interest *interest, struct reader *reader,
                            lsn at)
 {
-    const struct identity *who = &interest->session->who;
+    const struct person *who = &interest->session->who;
     conv_no conv = interest->stint.conv;
     struct marks marks;
     bool news = false;

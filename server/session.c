@@ -21,7 +21,7 @@ struct known_session {
     bool hashed;
     UT_hash_handle hh;
     size_t key_size;
-    char key[]; /* inbox, app, NUL, user */
+    char key[]; /* inbox, app, NUL, user; behind it another NUL */
 };
 
 struct known_watch {
@@ -29,6 +29,70 @@ struct known_watch {
     bool hashed;
     UT_hash_handle hh;
 };
+
+struct known_name {
+    struct conversation_watch *watch;
+    uint64_t inbox;
+    bool hashed;
+    UT_hash_handle hh;
+    size_t key_size;
+    char key[]; /* app, NUL, the conversation's name */
+};
+
+/* --- the names of channels ---------------------------------------------- */
+
+static size_t write_name(char *key, struct span app, struct span name)
+{
+    memcpy(key, app.data, app.size);
+    key[app.size] = 0;
+    memcpy(key + app.size + 1, name.data, name.size);
+    return app.size + 1 + name.size;
+}
+
+struct conversation_watch *
+watch_named(struct hub *hub, const struct person *who, struct span name)
+{
+    char key[NAME_MAX_BYTES + 1 + CONVERSATION_MAX_BYTES];
+    struct span app = span_of(who->app);
+    struct known_name *known = NULL;
+    size_t size;
+
+    if (!hub->names || name.size > CONVERSATION_MAX_BYTES)
+        return NULL;
+    size = write_name(key, app, name);
+    HASH_FIND(hh, hub->names, key, size, known);
+    return known && known->inbox == who->inbox ? known->watch : NULL;
+}
+
+/* Without memory it stays nameless: the store knows it, too. */
+static void remember_name(struct conversation_watch *watch,
+                          const struct conversation *conversation)
+{
+    struct known_name *known = mem_alloc(
+        sizeof *known + conversation->app.size + 1 + conversation->name.size);
+
+    if (!known)
+        return;
+    known->watch = watch;
+    known->inbox = conversation->inbox;
+    known->key_size =
+        write_name(known->key, conversation->app, conversation->name);
+    known->hashed = true;
+    HASH_ADD_KEYPTR(hh, watch->hub->names, known->key, known->key_size, known);
+    if (known->hashed)
+        watch->name = known;
+    else
+        mem_free(known);
+}
+
+static void forget_name(struct conversation_watch *watch)
+{
+    struct known_name *known = watch->name;
+
+    if (known)
+        HASH_DELETE(hh, watch->hub->names, known);
+    mem_free(known);
+}
 
 /* --- conversations ------------------------------------------------------ */
 
@@ -61,12 +125,18 @@ struct conversation_watch *watch_get(struct hub *hub,
     list_init(&watch->interests);
     list_init(&watch->carriers);
     list_init(&watch->open_link);
+    if (conversation->last_lsn <= hub->head) {
+        watch->heard_seq = conversation->last_seq;
+        watch->heard_lsn = conversation->last_lsn;
+    }
     known->hashed = true;
     HASH_ADD(hh, hub->watches, watch.no, sizeof watch->no, known);
     if (!known->hashed) {
         mem_free(known);
         return NULL;
     }
+    if (watch->type == CONV_CHANNEL)
+        remember_name(watch, conversation);
     return watch;
 }
 
@@ -78,6 +148,7 @@ void watch_release(struct conversation_watch *watch)
         !list_empty(&watch->carriers) || watch->burst)
         return;
     known = container_of(watch, struct known_watch, watch);
+    forget_name(watch);
     HASH_DELETE(hh, watch->hub->watches, known);
     mem_free(known);
 }
@@ -310,7 +381,7 @@ static struct session *session_create(struct hub *hub,
     char key[KEY_MAX];
     size_t size =
         write_key(key, span_of(who->app), who->inbox, span_of(who->user));
-    struct known_session *known = mem_zalloc(sizeof *known + size);
+    struct known_session *known = mem_zalloc(sizeof *known + size + 1);
     struct session *session;
 
     if (!known)
@@ -319,7 +390,9 @@ static struct session *session_create(struct hub *hub,
     known->key_size = size;
     session = &known->session;
     session->hub = hub;
-    session->who = *who;
+    session->who.inbox = who->inbox;
+    session->who.app = known->key + 8;
+    session->who.user = session->who.app + strlen(who->app) + 1;
     list_init(&session->carriers);
     list_init(&session->own);
     list_init(&session->idle);

@@ -45,9 +45,15 @@ struct follow {
     struct span device;
 };
 
+/* A user, whatever the device. */
+struct person {
+    const char *app, *user; /* the session's */
+    uint64_t inbox;
+};
+
 struct session {
     struct hub *hub;
-    struct identity who;  /* device and expires_ms unused here */
+    struct person who;
     struct list carriers; /* those that follow the mixed chain */
     struct list own;      /* all its carriers, whatever they follow */
     unsigned carrier_count;
@@ -66,6 +72,12 @@ struct session {
     struct wheel_node record;
 };
 
+/* A burst that waits for a carrier during an announcement. */
+struct touch {
+    struct burst *burst; /* a reference */
+    struct touch *next;
+};
+
 struct carrier {
     const struct transport *via; /* static; never NULL */
     struct worker *worker;
@@ -73,7 +85,7 @@ struct carrier {
     struct wheel_node beat;  /* heartbeat, park deadline or expiry */
     uint64_t expires_ms;     /* the token's */
     uint64_t deadline_ms;    /* parked polls: when to answer empty; else 0 */
-    char *device;            /* owned; never NULL, "default" by default */
+    char *device;            /* owned, unless it is the default, "default" */
     lsn cursor;              /* see carrier_at() */
     conv_no conv;            /* 0: the mixed chain */
     uint32_t limit;
@@ -91,8 +103,8 @@ struct carrier {
     struct list leaving; /* in the hub's list: lost its conversation */
     struct list link;    /* session->carriers or the conversation's */
     struct conversation_watch *watch; /* conv != 0 */
-    struct list due; /* in the hub's list during an announcement */
-    struct touch *touches;
+    struct list due;    /* in the hub's list during an announcement */
+    struct touch touch; /* the first, which is mostly the only one */
 };
 
 /* Attach `carrier` (zeroed, embedded) for `who`. Checks everything in `follow`
@@ -131,6 +143,9 @@ uint64_t carrier_seq(const struct carrier *carrier);
  * comes. Only when level. */
 void carrier_park(struct carrier *carrier, uint64_t wait_ms);
 
+/* Who is at its other end: the session's user, with the device and the expiry
+ * of the carrier. */
+void carrier_identity(const struct carrier *carrier, struct identity *out);
 /* A token renewed in place: this carrier lives as long as `who` now. */
 void carrier_renew(struct carrier *carrier, const struct identity *who);
 /* The same for every carrier of this user and device, on every worker; on the

@@ -21,6 +21,7 @@
 
 struct known_session; /* session.c: entries of the hub's tables */
 struct known_watch;
+struct known_name;
 
 /* A conversation that somebody on this worker listens to. */
 struct conversation_watch {
@@ -28,11 +29,14 @@ struct conversation_watch {
     conv_no no;
     enum conv_type type;
     lsn latest;         /* nothing newer is in it; may be ahead of the head */
-    uint64_t heard_seq; /* the newest seq announced to this worker; 0: none */
-    struct list interests; /* of sessions in it */
-    struct list carriers;  /* that follow it alone */
-    struct burst *burst;   /* open during an announcement; else NULL */
-    struct list open_link; /* hub's list of watches with an open burst */
+    uint64_t heard_seq; /* the newest seq announced to this worker; 0: not
+                           known */
+    lsn heard_lsn;      /* of that entry */
+    struct list interests;   /* of sessions in it */
+    struct list carriers;    /* that follow it alone */
+    struct burst *burst;     /* open during an announcement; else NULL */
+    struct list open_link;   /* hub's list of watches with an open burst */
+    struct known_name *name; /* channels: in the hub's table; or NULL */
 };
 
 /* One stint of a session. */
@@ -46,11 +50,23 @@ struct interest {
     lsn recorded;       /* up to where `delivered` has been looked at */
 };
 
-/* A burst that waits for a carrier during an announcement. */
-struct touch {
-    struct burst *burst; /* a reference */
-    struct touch *next;
+/* What somebody who follows one channel was given from the log, for the next
+ * who asks for exactly the same: many fall behind together. */
+struct shared_read {
+    struct burst *burst; /* a reference; NULL: none */
+    /* what was asked */
+    conv_no conv;
+    uint64_t from; /* behind this seq */
+    lsn upto;
+    uint32_t limit;
+    size_t max_bytes;
+    /* where it led */
+    uint64_t seq;
+    lsn passed;
+    bool more;
 };
+
+#define SHARED_READS 16
 
 struct hub {
     struct worker *worker;
@@ -59,16 +75,23 @@ struct hub {
     size_t carriers;
     struct known_session *sessions; /* uthash */
     struct known_watch *watches;    /* uthash */
+    struct known_name *names;       /* uthash: channels that are watched */
     struct list idle;               /* sessions without references */
     size_t idle_weight;             /* of those: one each, and one per stint */
     struct list all;                /* every open carrier */
     struct list due;                /* carriers with touches */
     struct list open;               /* watches with an open burst */
     struct list leaving;            /* carriers that lost their conversation */
+    struct shared_read reads[SHARED_READS];
+    unsigned next_read; /* of them to be replaced */
 };
 
 /* The watch of `no`, or NULL. */
 struct conversation_watch *watch_find(struct hub *hub, conv_no no);
+/* The watch of the channel that this user means by `name`, or NULL: there is
+ * none, or it is not known whether there is. */
+struct conversation_watch *
+watch_named(struct hub *hub, const struct person *who, struct span name);
 /* The watch of `conversation`, made when missing. Give it a listener at once,
  * or call watch_release(). */
 struct conversation_watch *watch_get(struct hub *hub,
@@ -91,9 +114,12 @@ void interest_close(struct session *session, conv_no conv, uint64_t to_seq,
                     lsn end);
 /* The open interest in `conv`, or NULL. */
 struct interest *interest_find(const struct session *session, conv_no conv);
+/* The next burst that waits for it, with its reference; NULL: no more. */
+struct burst *take_touch(struct carrier *carrier);
 /* Whether a carrier of one conversation may see this seq of it. */
 bool carrier_sees(const struct carrier *carrier, uint64_t seq);
-void sessions_free(struct hub *hub);          /* all of them; at the end */
+void reads_forget(struct hub *hub);  /* carrier.c: drops what is shared */
+void sessions_free(struct hub *hub); /* all of them; at the end */
 void session_record(struct wheel_node *node); /* receipt.c: the timer fired */
 
 #endif

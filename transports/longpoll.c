@@ -40,46 +40,9 @@ static void answer(struct longpoll *poll, struct burst *burst, bool more)
     longpoll_free(poll);
 }
 
-static void detach(void *attached)
-{
-    answer_unref(attached);
-}
-
-/* The response that hangs on the burst, made by the first who needs it. NULL:
- * no memory. */
-static struct answer *shared_answer(struct longpoll *poll, struct burst *burst)
-{
-    struct buf out;
-
-    if (burst->attached)
-        return burst->attached;
-    buf_init(&out, SIZE_MAX / 2);
-    poll_answer_write(&out, &poll->carrier, burst, false);
-    if (!buf_status(&out))
-        burst->attached = answer_create((struct span){out.data, out.size});
-    if (burst->attached)
-        burst->detach = detach;
-    buf_fini(&out);
-    return burst->attached;
-}
-
-/* On the mixed chain the answer depends on the burst alone. */
 static void longpoll_deliver(struct carrier *carrier, struct burst *burst)
 {
-    struct longpoll *poll = of(carrier);
-    struct metrics *metrics = &carrier->worker->metrics;
-    struct answer *ready = NULL;
-
-    if (!carrier->conv && burst->last && request_takes_answer(poll->request))
-        ready = shared_answer(poll, burst);
-    if (!ready) {
-        answer(poll, burst, false);
-        return;
-    }
-    metrics_add(metrics->writes[BY_LONGPOLL], 1);
-    metrics_add(metrics->sent_bytes, burst->json_bytes);
-    request_answer(poll->request, ready);
-    longpoll_free(poll);
+    answer(of(carrier), burst, false);
 }
 
 /* Answer what the log has; true when it had something. */

@@ -1,4 +1,7 @@
-/* What a poll is answered. */
+/* What a poll is answered.
+ *
+ * same_note: an answer depends on the burst (when it has a cursor of its own),
+ * on `more`, and, where one conversation is followed, on the seq reached. */
 #include "transports/poll_answer.h"
 
 #include "server/base/clock.h"
@@ -46,6 +49,87 @@ void poll_answer_write(struct buf *out, struct carrier *carrier,
     buf_printf(out, "],\"more\":%s}", more ? "true" : "false");
 }
 
+/* --- shared ------------------------------------------------------------- */
+
+struct ready {
+    struct answer *answer;
+    size_t size;
+    uint64_t seq;
+    bool more;
+};
+
+/* What hangs on a burst: it may be both one conversation's followers' and the
+ * mixed chain's. */
+struct answers {
+    struct ready mixed, single;
+};
+
+static void detach(void *attached)
+{
+    struct answers *answers = attached;
+
+    answer_unref(answers->mixed.answer);
+    answer_unref(answers->single.answer);
+    mem_free(answers);
+}
+
+static void make_ready(struct ready *ready, struct carrier *carrier,
+                       struct burst *burst, bool more)
+{
+    struct buf out;
+
+    buf_init(&out, SIZE_MAX / 2);
+    poll_answer_write(&out, carrier, burst, more);
+    if (!buf_status(&out))
+        ready->answer = answer_create((struct span){out.data, out.size});
+    ready->size = out.size;
+    ready->seq = carrier_seq(carrier);
+    ready->more = more;
+    buf_fini(&out);
+}
+
+/* See same_note. The response that hangs on the burst, made by the first who
+ * needs it; NULL: it is another one, or there is no memory. */
+static struct ready *find_ready(struct carrier *carrier, struct burst *burst,
+                                bool more)
+{
+    struct answers *answers;
+    struct ready *ready;
+
+    if (!burst->attached) {
+        burst->attached = mem_zalloc(sizeof(struct answers));
+        burst->detach = burst->attached ? detach : NULL;
+    }
+    answers = burst->attached;
+    if (!answers)
+        return NULL;
+    ready = carrier->conv ? &answers->single : &answers->mixed;
+    if (!ready->answer)
+        make_ready(ready, carrier, burst, more);
+    if (!ready->answer || ready->more != more ||
+        (carrier->conv && ready->seq != carrier_seq(carrier)))
+        return NULL;
+    return ready;
+}
+
+static bool answer_alike(struct request *request, struct carrier *carrier,
+                         struct burst *burst, bool more)
+{
+    struct metrics *metrics = &carrier->worker->metrics;
+    struct ready *ready = NULL;
+
+    if (burst && burst->last && !carrier->now && request_takes_answer(request))
+        ready = find_ready(carrier, burst, more);
+    if (!ready)
+        return false;
+    metrics_add(metrics->writes[carrier->via->by], 1);
+    metrics_add(metrics->sent_bytes, ready->size);
+    request_answer(request, ready->answer);
+    return true;
+}
+
+/* --- answering ---------------------------------------------------------- */
+
 void poll_answer(struct request *request, struct carrier *carrier,
                  struct burst *burst, bool more, uint32_t retry_after_ms)
 {
@@ -54,6 +138,10 @@ void poll_answer(struct request *request, struct carrier *carrier,
     struct buf out;
     char seconds[16];
 
+    /* Worth it when others hold the burst, too. */
+    if (burst && (burst->refs > 1 || burst->attached) && !retry_after_ms &&
+        answer_alike(request, carrier, burst, more))
+        return;
     buf_init(&out, SIZE_MAX / 2);
     poll_answer_write(&out, carrier, burst, more);
     if (retry_after_ms) {

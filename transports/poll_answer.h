@@ -6,6 +6,8 @@
  * none; "after" is added when one conversation is followed; "hello" when the
  * request named no position: then the answer is empty and says where "now" is.
  *
+ * Those who are answered the same burst share one response, which hangs on it.
+ *
  * Threads  the worker's loop.
  */
 #ifndef RUNG_POLL_ANSWER_H

@@ -5,7 +5,11 @@
  * A peer is known from its handshake (a token in the request) or from its first
  * method, `auth`; from then on it follows. Nothing is queued for it but
  * replies, and of those a bounded number of bytes: events wait in the log until
- * its socket takes more. */
+ * its socket takes more.
+ *
+ * turn_note: what a peer gets in one turn of the loop leaves with one send. So
+ * replies wait for the end of the turn; and the burst of a commit, whose answer
+ * to this peer follows in the same turn, waits for that answer. */
 #include "server/base/clock.h"
 #include "server/method.h"
 #include "server/worker.h"
@@ -21,6 +25,7 @@
 #define BURSTS_AT_ONCE 16 /* then the other connections get their turn */
 #define CALLS_MAX 64      /* in flight: beyond, the peer is not read */
 #define REPLIES_MAX (256u << 10)
+#define GATHER_BYTES (16u << 10) /* of replies; beyond, they leave at once */
 #define NUMBER_TEXT 24
 
 extern const struct transport websocket_transport;
@@ -29,17 +34,21 @@ struct websocket {
     struct ws_peer peer;
     struct carrier carrier;
     struct worker *worker;
-    struct identity who; /* when known */
-    bool known;
+    bool known;   /* then its carrier says who it is */
     bool leaving; /* bye is out; closes when no call is in flight any more */
     uint16_t leave_code;
+    unsigned call_count;
     const char *leave_reason;
     struct bucket bucket;
-    struct list calls; /* in flight */
-    unsigned call_count;
-    struct buf replies; /* behind WS_HEADROOM bytes; waiting for the socket */
-    char *query_text;   /* until known: what the handshake asked for */
+    struct list calls;   /* in flight */
+    struct burst *held;  /* put off; before the replies */
+    struct buf replies;  /* put off; behind FRAME_HEAD_MAX bytes */
+    struct asked *asked; /* until known: what the handshake asked for */
+};
+
+struct asked {
     struct query query;
+    char text[]; /* the query's */
 };
 
 /* One method call in flight; outlives its websocket if need be. */
@@ -69,18 +78,64 @@ static void fell_behind(struct websocket *ws)
         carrier_behind(&ws->carrier);
 }
 
-static void send_bytes(struct websocket *ws, char *data, size_t size)
+/* The replies that wait, as one frame. */
+static struct span replies_frame(struct buf *replies)
 {
-    if (!ws_send(&ws->peer, data, size))
+    char head[FRAME_HEAD_MAX];
+    size_t size = frame_head(head, replies->size - FRAME_HEAD_MAX);
+    char *begin = replies->data + FRAME_HEAD_MAX - size;
+
+    memcpy(begin, head, size);
+    return (struct span){begin, replies->size - FRAME_HEAD_MAX + size};
+}
+
+static struct span span_of_shared(const struct shared *bytes)
+{
+    return (struct span){bytes->data, bytes->size};
+}
+
+/* What was put off, in order, and behind it `next` (NULL: nothing), with one
+ * call. */
+static void send_all(struct websocket *ws, const struct shared *next)
+{
+    struct span frames[WS_FRAMES_MAX];
+    struct burst *held = ws->held;
+    struct buf replies = ws->replies;
+    size_t count = 0;
+
+    if (held)
+        frames[count++] = span_of_shared(burst_bytes(held, FORMAT_FRAME));
+    if (replies.size)
+        frames[count++] = replies_frame(&replies);
+    if (next)
+        frames[count++] = span_of_shared(next);
+    if (!count)
+        return;
+    ws->held = NULL;
+    buf_init(&ws->replies, replies.max);
+    if (!ws_send(&ws->peer, frames, count))
         fell_behind(ws);
+    burst_unref(held);
+    buf_fini(&replies);
+}
+
+static void flush(struct websocket *ws)
+{
+    if (!ws->peer.full)
+        send_all(ws, NULL);
+}
+
+void websocket_flush(struct ws_peer *peer)
+{
+    flush(of_peer(peer));
 }
 
 static void send_burst(struct websocket *ws, struct burst *burst)
 {
-    struct shared *bytes = burst_bytes(burst, FORMAT_LINES);
+    struct shared *bytes = burst_bytes(burst, FORMAT_FRAME);
 
     if (bytes)
-        send_bytes(ws, bytes->data, bytes->size);
+        send_all(ws, bytes);
     else
         ws_kill(&ws->peer); /* it comes back with its cursor */
 }
@@ -88,37 +143,25 @@ static void send_burst(struct websocket *ws, struct burst *burst)
 /* An event of no burst: heartbeat, bye. Takes the reference. */
 static void send_event(struct websocket *ws, struct event *given)
 {
-    struct shared *bytes =
-        given ? shared_create(WS_HEADROOM, given->size) : NULL;
+    char head[FRAME_HEAD_MAX];
+    size_t size = given ? frame_head(head, given->size) : 0;
+    struct shared *bytes = given ? shared_create(0, size + given->size) : NULL;
 
     if (bytes) {
-        memcpy(bytes->data, given->json, given->size);
-        send_bytes(ws, bytes->data, bytes->size);
+        memcpy(bytes->data, head, size);
+        memcpy(bytes->data + size, given->json, given->size);
+        send_all(ws, bytes);
     }
     shared_unref(bytes);
-    if (given)
-        event_unref(given);
+    event_unref(given);
 }
 
-/* Replies that waited, as one frame. */
-static void flush_replies(struct websocket *ws)
-{
-    struct buf replies = ws->replies;
-
-    if (replies.size <= WS_HEADROOM || ws->peer.full)
-        return;
-    buf_init(&ws->replies, REPLIES_MAX);
-    send_bytes(ws, replies.data + WS_HEADROOM, replies.size - WS_HEADROOM);
-    buf_fini(&replies);
-}
-
-/* Replies, then the log from the cursor on, as long as the socket takes it. */
+/* Replies, and the log from the cursor on, as long as the socket takes it. */
 static void pump(struct websocket *ws)
 {
     struct failure why;
     bool more = true;
 
-    flush_replies(ws);
     for (int i = 0; more && ws->carrier.open && !ws->peer.full; i++) {
         struct burst *burst;
 
@@ -132,10 +175,11 @@ static void pump(struct websocket *ws)
             return;
         }
         if (!burst)
-            return;
+            break;
         send_burst(ws, burst);
         burst_unref(burst);
     }
+    flush(ws);
 }
 
 /* --- replies ------------------------------------------------------------ */
@@ -165,10 +209,16 @@ static void write_reply(struct buf *out, json_t *id, const struct call *call)
     }
 }
 
-/* Into the queue of replies, which goes out at once if it can. */
+static void forget_replies(struct websocket *ws)
+{
+    buf_fini(&ws->replies);
+    buf_init(&ws->replies, REPLIES_MAX + GATHER_BYTES);
+}
+
+/* Behind the replies that wait for the end of this turn, or for the socket. */
 static void reply(struct websocket *ws, json_t *id, const struct call *call)
 {
-    static const char headroom[WS_HEADROOM];
+    static const char headroom[FRAME_HEAD_MAX];
 
     if (!id && !call->failure.err)
         return;
@@ -177,10 +227,14 @@ static void reply(struct websocket *ws, json_t *id, const struct call *call)
     else
         buf_append(&ws->replies, headroom, sizeof(headroom));
     write_reply(&ws->replies, id, call);
-    if (buf_status(&ws->replies))
+    if (buf_status(&ws->replies)) {
+        forget_replies(ws);
         ws_close(&ws->peer, 1008, "replies are not being read");
-    else
-        flush_replies(ws);
+    } else if (ws->replies.size > GATHER_BYTES) {
+        flush(ws);
+    } else {
+        ws_flush_later(&ws->peer);
+    }
 }
 
 static void refuse(struct websocket *ws, json_t *id,
@@ -223,7 +277,7 @@ static enum err follow_as_asked(struct websocket *ws, const json_t *params,
             .device = param_text(params, "device", numbers[4]),
         };
 
-    follow_of(&ws->query, &follow);
+    follow_of(&ws->asked->query, &follow);
     if (asked.cursor.data || asked.conversation.data || asked.after.data) {
         follow.cursor = asked.cursor;
         follow.conversation = asked.conversation;
@@ -237,15 +291,11 @@ static enum err follow_as_asked(struct websocket *ws, const json_t *params,
                         &follow, why);
 }
 
-/* The device that it follows with is the one that it sends with. */
-static void now_known(struct websocket *ws, const struct identity *who)
+static void now_known(struct websocket *ws)
 {
-    ws->who = *who;
-    snprintf(ws->who.device, sizeof(ws->who.device), "%s", ws->carrier.device);
     ws->known = true;
-    mem_free(ws->query_text);
-    ws->query_text = NULL;
-    ws->query = (struct query){0};
+    mem_free(ws->asked);
+    ws->asked = NULL;
     if (!ws->peer.close_code)
         wheel_disarm(&ws->peer.deadline);
 }
@@ -257,21 +307,15 @@ static void authenticated(struct websocket *ws, struct ws_call *job)
     const json_t *params = json_object_get(job->request, "params");
     struct call *call = &job->call;
 
-    if (ws->known) { /* auth.refresh */
-        char device[sizeof(ws->who.device)];
-
-        memcpy(device, ws->who.device, sizeof(device));
-        ws->who = call->identity;
-        memcpy(ws->who.device, device, sizeof(device));
-        return;
-    }
+    if (ws->known)
+        return; /* auth.refresh, which has renewed the carrier */
     memset(&ws->carrier, 0, sizeof(ws->carrier));
     if (follow_as_asked(ws, params, &call->identity, &call->failure)) {
         json_decref(call->result);
         call->result = NULL;
         return;
     }
-    now_known(ws, &call->identity);
+    now_known(ws);
 }
 
 /* --- method calls ------------------------------------------------------- */
@@ -320,19 +364,23 @@ static void run(struct websocket *ws, json_t *request)
     const json_t *method = json_object_get(request, "method");
     json_t *params = json_object_get(request, "params");
     struct ws_call *job = mem_zalloc(sizeof(*job));
+    struct identity who;
 
     if (!job) {
         json_decref(request);
         ws_close(&ws->peer, 4001, "out of memory");
         return;
     }
+    /* The device that it follows with is the one that it sends with. */
+    if (ws->known)
+        carrier_identity(&ws->carrier, &who);
     job->ws = ws;
     job->request = request;
     job->call = (struct call){
         .worker = ws->worker,
         .method = {json_string_value(method), json_string_length(method)},
         .params = params,
-        .who = ws->known ? &ws->who : NULL,
+        .who = ws->known ? &who : NULL,
         .carrier = ws->carrier.open ? &ws->carrier : NULL,
         .done = call_done,
     };
@@ -414,7 +462,8 @@ void websocket_message(struct ws_peer *peer, struct span text)
 
 static void websocket_free(struct websocket *ws)
 {
-    mem_free(ws->query_text);
+    mem_free(ws->asked);
+    burst_unref(ws->held);
     buf_fini(&ws->replies);
     mem_free(ws);
 }
@@ -423,10 +472,14 @@ static void websocket_free(struct websocket *ws)
 static enum err take_query(struct websocket *ws, const struct head *head,
                            struct failure *why)
 {
-    ws->query_text = mem_strndup(head->query.data, head->query.size);
-    if (!ws->query_text)
+    struct span text = head->query;
+
+    ws->asked = mem_zalloc(sizeof(*ws->asked) + text.size + 1);
+    if (!ws->asked)
         return fail_plain(why, ERR_NOMEM);
-    return query_parse(&ws->query, ws->query_text, head->query.size, why);
+    if (text.size)
+        memcpy(ws->asked->text, text.data, text.size);
+    return query_parse(&ws->asked->query, ws->asked->text, text.size, why);
 }
 
 /* With a token in the handshake it follows from the beginning. */
@@ -437,17 +490,18 @@ static enum err know_from_handshake(struct websocket *ws,
     struct follow follow;
     struct identity who;
     bool given;
-    enum err rc = identity_of(ws->worker, head, &ws->query, &who, &given, why);
+    enum err rc =
+        identity_of(ws->worker, head, &ws->asked->query, &who, &given, why);
 
     if (!given)
         return ERR_NONE;
     if (rc)
         return rc;
-    follow_of(&ws->query, &follow);
+    follow_of(&ws->asked->query, &follow);
     rc = carrier_open(&ws->carrier, ws->worker, &websocket_transport, &who,
                       &follow, why);
     if (!rc)
-        now_known(ws, &who);
+        now_known(ws);
     return rc;
 }
 
@@ -465,7 +519,7 @@ struct ws_peer *websocket_create(struct ws_host *host, struct worker *worker,
     ws->worker = worker;
     list_init(&ws->calls);
     list_init(&ws->peer.deadline.link);
-    buf_init(&ws->replies, REPLIES_MAX);
+    forget_replies(ws);
     rc = worker->draining
              ? fail(why, ERR_UNAVAILABLE, "the server is going away")
              : take_query(ws, head, why);
@@ -532,9 +586,18 @@ void websocket_drain(struct ws_peer *peer)
 
 /* --- the transport ------------------------------------------------------ */
 
+/* See turn_note. */
 static void websocket_deliver(struct carrier *carrier, struct burst *burst)
 {
-    send_burst(of_carrier(carrier), burst);
+    struct websocket *ws = of_carrier(carrier);
+
+    if (!ws->call_count || ws->held || ws->replies.size ||
+        !burst_bytes(burst, FORMAT_FRAME)) {
+        send_burst(ws, burst);
+        return;
+    }
+    ws->held = burst_ref(burst);
+    ws_flush_later(&ws->peer);
 }
 
 static void websocket_wake(struct carrier *carrier)
@@ -569,6 +632,7 @@ static void websocket_end(struct carrier *carrier, const struct farewell *why)
 {
     struct websocket *ws = of_carrier(carrier);
 
+    flush(ws);
     carrier_close(carrier);
     if (!ws->peer.full && ws->peer.established)
         send_event(ws,

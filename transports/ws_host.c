@@ -6,14 +6,13 @@
 #include "server/refusal.h"
 #include "server/utf8.h"
 
+#include <assert.h>
+#include <errno.h>
 #include <libwebsockets.h>
 #include <string.h>
 #include <sys/socket.h>
 
-_Static_assert(WS_HEADROOM >= LWS_PRE, "a frame's header needs this room");
-_Static_assert(EVENT_HEADROOM >= LWS_PRE, "so do shared bursts");
-
-#define RX_BYTES 1024
+#define RX_BYTES 512 /* of a read; the library keeps so many per connection */
 #define TX_BYTES (1u << 20)
 #define PING_BYTES 4
 #define CLOSING_MS 3000
@@ -23,6 +22,7 @@ struct ws_host {
     struct lws_context *context;
     struct lws_vhost *vhost;
     struct list peers;
+    struct list later;        /* peers with something to flush */
     struct ws_peer *adopting; /* not bound to its wsi yet */
 };
 
@@ -42,8 +42,9 @@ void ws_kill(struct ws_peer *peer)
     ws_pause(peer, false);
 }
 
-static bool write_frame(struct ws_peer *peer, char *data, size_t size,
-                        enum lws_write_protocol kind)
+/* False: the library keeps some of it, and nothing may overtake that. */
+static bool lib_write(struct ws_peer *peer, const char *data, size_t size,
+                      enum lws_write_protocol kind)
 {
     if (lws_write(peer->wsi, (unsigned char *)data, size, kind) < 0) {
         ws_kill(peer);
@@ -56,15 +57,68 @@ static bool write_frame(struct ws_peer *peer, char *data, size_t size,
     return false;
 }
 
-bool ws_send(struct ws_peer *peer, char *data, size_t size)
+/* How much of it the socket took; negative: the peer has gone. */
+static ssize_t send_past_library(struct ws_peer *peer,
+                                 const struct span *frames, size_t count)
+{
+    struct iovec pieces[WS_FRAMES_MAX];
+    struct msghdr message = {.msg_iov = pieces, .msg_iovlen = count};
+    ssize_t sent;
+
+    assert(count <= WS_FRAMES_MAX);
+    if (lws_partial_buffered(peer->wsi))
+        return 0;
+    for (size_t i = 0; i < count; i++)
+        pieces[i] = (struct iovec){(char *)frames[i].data, frames[i].size};
+    do {
+        sent = sendmsg(lws_get_socket_fd(peer->wsi), &message,
+                       MSG_NOSIGNAL | MSG_DONTWAIT);
+    } while (sent < 0 && errno == EINTR);
+    return sent < 0 && errno == EAGAIN ? 0 : sent;
+}
+
+bool ws_send(struct ws_peer *peer, const struct span *frames, size_t count)
 {
     struct metrics *metrics = &peer->host->worker->metrics;
+    size_t skip, total = 0;
+    ssize_t sent;
 
     if (!peer->wsi || peer->close_code)
         return true;
+    for (size_t i = 0; i < count; i++)
+        total += frames[i].size;
     metrics_add(metrics->writes[BY_WS], 1);
-    metrics_add(metrics->sent_bytes, size);
-    return write_frame(peer, data, size, LWS_WRITE_TEXT);
+    metrics_add(metrics->sent_bytes, total);
+    sent = send_past_library(peer, frames, count);
+    if (sent < 0) {
+        ws_kill(peer);
+        return true;
+    }
+    skip = (size_t)sent;
+    for (size_t i = 0; i < count && !peer->close_code; i++) {
+        if (skip < frames[i].size)
+            (void)lib_write(peer, frames[i].data + skip, frames[i].size - skip,
+                            LWS_WRITE_RAW);
+        skip -= skip < frames[i].size ? skip : frames[i].size;
+    }
+    return !peer->full;
+}
+
+void ws_flush_later(struct ws_peer *peer)
+{
+    if (peer->wsi && list_empty(&peer->later))
+        list_append(&peer->host->later, &peer->later);
+}
+
+void ws_host_turn(struct ws_host *host)
+{
+    while (!list_empty(&host->later)) {
+        struct ws_peer *peer =
+            container_of(host->later.next, struct ws_peer, later);
+
+        list_remove(&peer->later);
+        websocket_flush(peer);
+    }
 }
 
 void ws_resume_later(struct ws_peer *peer)
@@ -76,7 +130,7 @@ void ws_resume_later(struct ws_peer *peer)
 void ws_ping(struct ws_peer *peer)
 {
     /* Not empty: the library does not tell of an empty pong. */
-    char room[WS_HEADROOM + PING_BYTES] = {0};
+    char room[LWS_PRE + PING_BYTES] = {0};
 
     if (!peer->wsi || peer->close_code || peer->full)
         return;
@@ -85,7 +139,7 @@ void ws_ping(struct ws_peer *peer)
         return;
     }
     peer->heard = false;
-    write_frame(peer, room + WS_HEADROOM, PING_BYTES, LWS_WRITE_PING);
+    (void)lib_write(peer, room + LWS_PRE, PING_BYTES, LWS_WRITE_PING);
 }
 
 /* The close frame is written past the library, which has no call for it and
@@ -115,6 +169,9 @@ void ws_close(struct ws_peer *peer, uint16_t code, const char *reason)
 
     if (peer->close_code)
         return;
+    websocket_flush(peer);
+    if (peer->close_code)
+        return; /* it has gone */
     peer->close_code = code;
     peer->close_reason = reason;
     wheel_arm(&worker->wheel, &peer->deadline, clock_mono_ms() + CLOSING_MS);
@@ -152,22 +209,45 @@ static void message(struct ws_peer *peer, const char *data, size_t size)
         ws_close(peer, 1007, "text must be UTF-8");
 }
 
+static void drop_frame(struct ws_peer *peer)
+{
+    if (peer->frame)
+        buf_fini(peer->frame);
+    mem_free(peer->frame);
+    peer->frame = NULL;
+}
+
+static bool add_piece(struct ws_peer *peer, const char *data, size_t size)
+{
+    size_t most = peer->host->worker->config->max_message_bytes;
+    enum err rc = ERR_NOMEM;
+
+    if (!peer->frame)
+        peer->frame = mem_zalloc(sizeof(*peer->frame));
+    if (peer->frame) {
+        peer->frame->max = most;
+        buf_append(peer->frame, data, size);
+        rc = buf_status(peer->frame);
+    }
+    if (rc == ERR_TOO_LARGE)
+        ws_close(peer, 1009, "the message is too large");
+    else if (rc)
+        ws_close(peer, 1013, "out of memory");
+    return !rc;
+}
+
 /* One piece of a message of several; the bytes are dropped when it is refused.
  */
 static void gather(struct ws_peer *peer, const char *data, size_t size,
                    bool last)
 {
-    peer->frame.max = peer->host->worker->config->max_message_bytes;
-    buf_append(&peer->frame, data, size);
-    if (buf_status(&peer->frame) == ERR_TOO_LARGE)
-        ws_close(peer, 1009, "the message is too large");
-    else if (buf_status(&peer->frame))
-        ws_close(peer, 1013, "out of memory");
-    else if (!last)
+    bool added = add_piece(peer, data, size);
+
+    if (added && !last)
         return;
-    else
-        message(peer, peer->frame.data, peer->frame.size);
-    buf_fini(&peer->frame);
+    if (added)
+        message(peer, peer->frame->data, peer->frame->size);
+    drop_frame(peer);
 }
 
 static void receive(struct ws_peer *peer, const char *data, size_t size)
@@ -182,7 +262,7 @@ static void receive(struct ws_peer *peer, const char *data, size_t size)
         return; /* on its way out: nothing counts any more */
     if (lws_frame_is_binary(peer->wsi))
         ws_close(peer, 1003, "only text is spoken here");
-    else if (last && !peer->frame.size)
+    else if (last && !peer->frame)
         message(peer, data, size); /* at most RX_BYTES: never too large */
     else
         gather(peer, data, size, last);
@@ -204,8 +284,10 @@ static int peer_closes(struct ws_peer *peer, unsigned char *code, size_t size)
 {
     if (peer->close_said)
         return -1;
-    if (!peer->close_code)
+    if (!peer->close_code) {
+        websocket_flush(peer);
         peer->close_code = 1000;
+    }
     if (size >= 2 && (!close_code_ok((unsigned)(code[0] << 8 | code[1])) ||
                       !utf8_valid((const char *)code + 2, size - 2))) {
         code[0] = 1002 >> 8;
@@ -229,8 +311,9 @@ static void gone(struct ws_peer *peer)
 
     peer->wsi = NULL;
     wheel_disarm(&peer->deadline);
-    buf_fini(&peer->frame);
+    drop_frame(peer);
     list_remove(&peer->link);
+    list_remove(&peer->later);
     worker_disconnected(host->worker);
     websocket_gone(peer);
 }
@@ -340,6 +423,7 @@ enum err ws_host_create(struct ws_host **out, struct worker *worker)
     lws_set_log_level(LLL_ERR, library_says);
     host->worker = worker;
     list_init(&host->peers);
+    list_init(&host->later);
     host->context = lws_create_context(&info);
     if (!host->context)
         goto free_host;
@@ -384,7 +468,7 @@ void ws_host_adopt(struct ws_host *host, int fd, const struct head *head,
         return;
     }
     peer->host = host;
-    buf_init(&peer->frame, 0);
+    list_init(&peer->later);
     wheel_node_init(&peer->deadline, deadline_passed);
     wheel_arm(&host->worker->wheel, &peer->deadline,
               clock_mono_ms() + host->worker->config->header_timeout_ms);

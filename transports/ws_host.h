@@ -7,9 +7,11 @@
  *          websocket_gone() at the earliest.
  *
  * libwebsockets' sharp edges (4.1.6), dealt with in ws_host.c:
- *   - It needs LWS_PRE writable bytes in front of what is sent.
- *   - Asking for a writable callback for each message costs three system calls:
- *     so write at once unless lws_partial_buffered().
+ *   - Asking for a writable callback for each message costs three system calls,
+ *     and its own writing copies and composes: so frames are ready-made and
+ *     written past it, unless lws_partial_buffered(). But it answers pings by
+ *     itself, whenever it has nothing buffered: so what is left of a frame that
+ *     did not fit is given to it, to go out before anything else.
  *   - rx_buffer_size also caps a single send: tx_packet_size says otherwise.
  *   - Its timers are a sorted list, so there are none per connection: validity
  *     checks are off, the pings are ours.
@@ -27,15 +29,13 @@
 
 struct lws;
 
-/* Writable bytes that must lie in front of what ws_send() gets. */
-#define WS_HEADROOM 16
-
 struct ws_peer {
     struct ws_host *host;
     struct lws *wsi; /* NULL before adoption and after the end */
     struct list link;
+    struct list later;          /* host's: to be flushed when the turn ends */
     struct wheel_node deadline; /* of the first frame; later, of closing */
-    struct buf frame;           /* a message that came in pieces */
+    struct buf *frame;          /* a message that came in pieces, or NULL */
     const char *close_reason;   /* static */
     uint16_t close_code;        /* 0: open */
     bool close_said;            /* our close frame is out */
@@ -50,20 +50,26 @@ MUST_CHECK enum err ws_host_create(struct ws_host **out, struct worker *worker);
  * (nothing: data NULL). Takes fd, which counts as connected. */
 void ws_host_adopt(struct ws_host *host, int fd, const struct head *head,
                    struct span eaten);
+/* Once per loop turn: whatever it has left to be sent, one send a peer. */
+void ws_host_turn(struct ws_host *host);
 /* Close those that the hub does not know: nobody follows over them yet. */
 void ws_host_drain(struct ws_host *host);
 /* Ends every connection; the loop must turn until they are gone. */
 void ws_host_close(struct ws_host *host);
 void ws_host_free(struct ws_host *host); /* NULL: nothing */
 
-/* Send a text message, at once or as far as the socket takes it; the rest is
- * kept. False: full; websocket_writable() will be called. A peer that is
- * closing takes everything and sends nothing. */
-bool ws_send(struct ws_peer *peer, char *data, size_t size);
+#define WS_FRAMES_MAX 3 /* in one ws_send() */
+
+/* Send frames, ready-made, with one system call, as far as the socket takes
+ * them; of the rest a copy is kept. False: full; websocket_writable() will be
+ * called. A peer that is closing takes everything and sends nothing. */
+bool ws_send(struct ws_peer *peer, const struct span *frames, size_t count);
+/* websocket_flush() comes when this turn of the loop ends. */
+void ws_flush_later(struct ws_peer *peer);
 /* There is more to send, but others first: websocket_writable() comes. */
 void ws_resume_later(struct ws_peer *peer);
 void ws_ping(struct ws_peer *peer);
-/* Close with a code, after what was sent. */
+/* Close with a code, after what was sent; flushes. */
 void ws_close(struct ws_peer *peer, uint16_t code, const char *reason);
 /* At once, without a word. */
 void ws_kill(struct ws_peer *peer);
@@ -78,6 +84,8 @@ void websocket_established(struct ws_peer *peer);
 /* One text message, valid UTF-8. */
 void websocket_message(struct ws_peer *peer, struct span text);
 void websocket_writable(struct ws_peer *peer);
+/* Send what has been put off, unless the socket is full. */
+void websocket_flush(struct ws_peer *peer);
 void websocket_late(struct ws_peer *peer); /* peer->deadline, while open */
 /* Before anything was established, or after the end. Frees the peer, or does so
  * when its last method call is done. */
