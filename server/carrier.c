@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define NOT_IN "you are not in this 'conversation'"
 #define LIMIT_DEFAULT 200
 #define LIMIT_MAX 1000
 #define STINTS_AT_ONCE 64
@@ -181,9 +182,22 @@ static enum err may_follow(const struct carrier *carrier, struct reader *reader,
                           1, &count);
     if (rc)
         return fail_plain(why, rc);
-    return count ? ERR_NONE
-                 : fail(why, ERR_NOT_MEMBER,
-                        "you are not in this 'conversation'");
+    return count ? ERR_NONE : fail(why, ERR_NOT_MEMBER, NOT_IN);
+}
+
+/* Whether two others talk is nobody's business: existing or not, the answer is
+ * the same. */
+static enum err refuse_absent(const struct session *session, struct span name,
+                              struct failure *why)
+{
+    struct conv_name parts;
+
+    if (!name_parse(&parts, name) && parts.type == CONV_P2P &&
+        parts.inbox == session->who.inbox &&
+        !span_is(parts.a, session->who.user) &&
+        !span_is(parts.b, session->who.user))
+        return fail(why, ERR_NOT_MEMBER, NOT_IN);
+    return fail(why, ERR_NOT_FOUND, "'conversation' does not exist");
 }
 
 static enum err join_conversation(struct carrier *carrier,
@@ -197,7 +211,7 @@ static enum err join_conversation(struct carrier *carrier,
                                     follow->conversation, &conversation);
 
     if (rc == ERR_NOT_FOUND || rc == ERR_BAD_REQUEST)
-        return fail(why, ERR_NOT_FOUND, "'conversation' does not exist");
+        return refuse_absent(session, follow->conversation, why);
     if (rc)
         return fail_plain(why, rc);
     rc = may_follow(carrier, reader, &conversation, why);

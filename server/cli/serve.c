@@ -251,6 +251,18 @@ static enum err open_store(struct server *server, struct failure *why)
     return store_open(&server->store, &options, why);
 }
 
+/* From here on it ends by itself, soon: a signal that comes now must not turn a
+ * clean exit into a death. */
+static void end_undisturbed(void)
+{
+    sigset_t stops;
+
+    sigemptyset(&stops);
+    sigaddset(&stops, SIGTERM);
+    sigaddset(&stops, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &stops, NULL);
+}
+
 static enum err serve(struct serving *serving, struct failure *why)
 {
     struct server *server = &serving->server;
@@ -281,6 +293,7 @@ static enum err serve(struct serving *serving, struct failure *why)
 
 stop_workers:
     destroy_workers(serving);
+    end_undisturbed();
 free_arrays:
     mem_free(server->workers);
     mem_free(serving->ports);

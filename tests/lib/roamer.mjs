@@ -33,6 +33,8 @@ export class Roamer {
       });
 
       this.#current = follower;
+      if (!this.#going) // stopped while it was being opened
+        follower.drop();
       this.connections++;
       this.used.set(transport, (this.used.get(transport) ?? 0) + 1);
       for await (const event of follower) {

@@ -549,6 +549,15 @@ static void what_follow_asks_wrongly_is_refused(void **state)
     assert_int_equal(try_open(house, &bob, "bob", NULL, "0:2:none", NULL),
                      ERR_NOT_FOUND);
     end_note(&bob);
+    /* Whether two others talk is nobody's business. */
+    say(house, "alice", "0:1:alice:carol", "psst");
+    assert_int_equal(
+        try_open(house, &bob, "bob", NULL, "0:1:alice:carol", NULL),
+        ERR_NOT_MEMBER);
+    end_note(&bob);
+    assert_int_equal(try_open(house, &bob, "bob", NULL, "0:1:alice:dave", NULL),
+                     ERR_NOT_MEMBER);
+    end_note(&bob);
     assert_int_equal(hub_carriers(house->worker.hub), 0);
     end_house(house);
 }
