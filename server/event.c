@@ -457,27 +457,24 @@ static struct shared *blocks(const struct burst *burst)
     return bytes;
 }
 
-struct shared *burst_bytes(struct burst *burst, enum format format)
+static struct shared *encode(const struct burst *burst, enum format format)
 {
-    struct shared **bytes = &burst->bytes[format];
-
-    if (*bytes)
-        return *bytes;
     switch (format) {
-    case FORMAT_LINES:
-        *bytes = join(burst, '\n', (struct span){0});
-        break;
     case FORMAT_FRAME:
-        *bytes = frame(burst);
-        break;
+        return frame(burst);
     case FORMAT_ARRAY:
-        *bytes = join(burst, ',', (struct span){0});
-        break;
+        return join(burst, ',', (struct span){0});
     case FORMAT_SSE:
-        *bytes = blocks(burst);
-        break;
+        return blocks(burst);
     case FORMAT_COUNT:
         break;
     }
-    return *bytes;
+    return NULL;
+}
+
+struct shared *burst_bytes(struct burst *burst, enum format format)
+{
+    if (!burst->bytes[format])
+        burst->bytes[format] = encode(burst, format);
+    return burst->bytes[format];
 }

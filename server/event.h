@@ -24,8 +24,7 @@
 #define FRAME_HEAD_MAX 10   /* of frame_head() */
 
 enum format {
-    FORMAT_LINES, /* objects joined by "\n": ndjson, tcp */
-    FORMAT_FRAME, /* the same as one frame: ws */
+    FORMAT_FRAME, /* objects joined by "\n", as one text frame: ws */
     FORMAT_ARRAY, /* objects joined by ",": inside a poll answer's [] */
     FORMAT_SSE,   /* id:/event:/data: blocks */
     FORMAT_COUNT
