@@ -13,6 +13,7 @@
 #include "server/base/clock.h"
 #include "server/method.h"
 #include "server/worker.h"
+#include "transports/frame_lines.h"
 #include "transports/route.h"
 #include "transports/transport.h"
 #include "transports/ws_host.h"
@@ -395,27 +396,23 @@ static void run(struct websocket *ws, json_t *request)
 static enum err check(struct websocket *ws, const json_t *request,
                       struct failure *why)
 {
-    const json_t *id = json_object_get(request, "id");
-    const json_t *method = json_object_get(request, "method");
-    const json_t *params = json_object_get(request, "params");
     uint32_t wait_ms = bucket_spend(
         &ws->bucket, ws->worker->config->connection_rate, clock_mono_us());
+    bool is_auth;
 
-    if (json_is_object(id) || json_is_array(id))
-        return fail(why, ERR_BAD_REQUEST, "'id' must be a number or a string");
     if (wait_ms) {
         fail(why, ERR_RATE_LIMITED, "this connection asks too often");
         why->retry_after_ms = wait_ms;
         return why->err;
     }
-    if (!json_is_string(method))
-        return fail(why, ERR_BAD_REQUEST, "'method' must name a method");
-    if (params && !json_is_object(params))
-        return fail(why, ERR_BAD_REQUEST, "'params' must be an object");
-    if (!ws->known && strcmp(json_string_value(method), "auth") != 0)
+    if (frame_check(request, why))
+        return why->err;
+    is_auth = strcmp(json_string_value(json_object_get(request, "method")),
+                     "auth") == 0;
+    if (!ws->known && !is_auth)
         return fail(why, ERR_UNAUTHORIZED,
                     "the first method must be 'auth', with a token");
-    if (ws->known && strcmp(json_string_value(method), "auth") == 0)
+    if (ws->known && is_auth)
         return fail(why, ERR_CONFLICT,
                     "this connection is authenticated: use 'auth.refresh'");
     return ERR_NONE;
@@ -443,19 +440,10 @@ static void line(struct websocket *ws, struct span text)
 void websocket_message(struct ws_peer *peer, struct span text)
 {
     struct websocket *ws = of_peer(peer);
+    struct span one;
 
-    while (text.size && !peer->close_code && !ws->leaving) {
-        const char *end = memchr(text.data, '\n', text.size);
-        size_t size = end ? (size_t)(end - text.data) : text.size;
-        struct span one = {text.data, size};
-
-        text.data += size + (end != NULL);
-        text.size -= size + (end != NULL);
-        if (one.size && one.data[one.size - 1] == '\r')
-            one.size--;
-        if (one.size)
-            line(ws, one);
-    }
+    while (!peer->close_code && !ws->leaving && frame_line(&text, &one))
+        line(ws, one);
 }
 
 /* --- life --------------------------------------------------------------- */
