@@ -53,8 +53,11 @@ rule 'nothing but tests includes tests' 'tests/' $(files)
 
 rule '<lmdb.h> lives in store/' 'lmdb\.h' \
     $(files | grep -vE '^store/[a-z_]+\.c$|^store/(env|lmdb_[a-z]+|private|internal)\.h$')
-rule '<microhttpd.h> lives in transports/http_host.c' 'microhttpd\.h' \
-    $(files ! -path 'transports/http_host.c')
+http='transports/http_((host|connection|request|reply)\.c|inside\.h)'
+rule '<microhttpd.h> lives in the files of transports/http_host.h, not in it' \
+    'microhttpd\.h' $(files | grep -vE "^$http$")
+rule 'what these files share stays among them' 'transports/http_inside\.h' \
+    $(files | grep -vE "^$http$")
 rule '<libwebsockets.h> lives in transports/ws_host.c, and in the client of tail' 'libwebsockets\.h' \
     $(files ! -path 'transports/ws_host.c' ! -path 'server/cli/ws_client.c')
 rule '<jwt.h> lives in server/auth.c' 'jwt\.h' $(files ! -path 'server/auth.c')
