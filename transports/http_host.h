@@ -1,4 +1,4 @@
-/* HTTP on a worker's loop: the only file that knows libmicrohttpd.
+/* HTTP on a worker's loop: http_*.c are the only room that knows libmicrohttpd.
  *
  * A connection arrives with its first request's head waiting in the socket.
  * Each request is checked (server/head.h), its body gathered, and then given to
@@ -12,7 +12,7 @@
  * what its accessors lend lives as long. Reply bodies are copied, unless said
  * otherwise.
  *
- * libmicrohttpd's sharp edges (0.9.75), dealt with in http_host.c:
+ * libmicrohttpd's sharp edges (0.9.75), dealt with in http_*.c:
  *   - A resume sweeps all suspended connections of its daemon, so there are
  * many daemons of few connections, and one sweep per loop turn.
  *   - A suspended connection does not notice that its peer leaves: a poller
