@@ -1,6 +1,6 @@
 /* What the hub knows in memory: sessions, the conversations they listen to, and
- * the links between them. Only hub.c, session.c, carrier.c and receipt.c look
- * inside.
+ * the links between them. Only hub.c, session.c, receipt.c and the carrier's
+ * files, carrier.c, attach.c and catch_up.c, look inside.
  *
  * watch_note: a session is loaded from a snapshot that may be newer than the
  * hub's head. Memberships that the snapshot closed after the head are therefore
@@ -114,12 +114,26 @@ void interest_close(struct session *session, conv_no conv, uint64_t to_seq,
                     lsn end);
 /* The open interest in `conv`, or NULL. */
 struct interest *interest_find(const struct session *session, conv_no conv);
+void sessions_free(struct hub *hub);          /* all of them; at the end */
+void session_record(struct wheel_node *node); /* receipt.c: the timer fired */
+
+/* --- carriers: carrier.c, attach.c, catch_up.c -------------------------- */
+
+/* Take from `follow` what it asks for, checked, and put `carrier`, which has
+ * its session, where that says: at a position of the mixed chain or of one
+ * conversation, among those who listen to it. On error it is nowhere and holds
+ * nothing more than before. */
+MUST_CHECK enum err carrier_attach(struct carrier *carrier,
+                                   const struct identity *who,
+                                   const struct follow *follow,
+                                   struct failure *why);
+/* Free the device that carrier_attach() took; none: nothing. */
+void carrier_drop_device(struct carrier *carrier);
 /* The next burst that waits for it, with its reference; NULL: no more. */
 struct burst *take_touch(struct carrier *carrier);
 /* Whether a carrier of one conversation may see this seq of it. */
 bool carrier_sees(const struct carrier *carrier, uint64_t seq);
-void reads_forget(struct hub *hub);  /* carrier.c: drops what is shared */
-void sessions_free(struct hub *hub); /* all of them; at the end */
-void session_record(struct wheel_node *node); /* receipt.c: the timer fired */
+/* Drop what is shared of the reads. */
+void reads_forget(struct hub *hub);
 
 #endif
