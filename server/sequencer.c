@@ -10,7 +10,8 @@
 #include "server/base/list.h"
 #include "server/base/mem.h"
 #include "server/base/trace.h"
-#include "store/reader.h"
+#include "server/port.h"
+#include "server/retention_pass.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -20,10 +21,6 @@
 #define QUEUE_MAX 65536
 #define QUEUE_MAX_BYTES (256u << 20)
 #define LIFE_SIGN_MS 200
-#define RETENTION_STEP_MS 10 /* between two parts of one retention pass */
-#define TRIM_STEP_MS 1       /* 0 would not let libuv poll in between */
-#define RETENTION_STEP 1000  /* conversations looked at in one part */
-#define COMMIT_MAX_BYTES (1u << 30)
 
 struct sequencer {
     struct sequencer_options options;
@@ -37,19 +34,9 @@ struct sequencer {
     struct metrics metrics;
     uv_loop_t loop;
     uv_thread_t thread;
-    uv_timer_t life, retention, syncer;
-    struct reader *reader;
-    conv_no trim_next;     /* where the retention pass goes on; 0: a new one */
-    struct trim *trims;    /* found, not yet committed */
-    uint64_t trims_before; /* metrics.trimmed when they were looked for */
+    uv_timer_t life, syncer;
+    struct retention_pass retention;
     bool unsynced;
-};
-
-/* What one port is told after one commit. */
-struct announcement {
-    struct letter letter;
-    struct commit *commit; /* a reference, or NULL */
-    struct submission *answers, **last_answer;
 };
 
 /* One group commit in the making. */
@@ -61,98 +48,6 @@ struct group {
     struct announcement **letters; /* one per port */
     struct append *append;
 };
-
-/* --- commits ------------------------------------------------------------ */
-
-struct commit *commit_ref(struct commit *commit)
-{
-    atomic_fetch_add_explicit(&commit->refs, 1, memory_order_relaxed);
-    return commit;
-}
-
-void commit_unref(struct commit *commit)
-{
-    if (!commit ||
-        atomic_fetch_sub_explicit(&commit->refs, 1, memory_order_acq_rel) > 1)
-        return;
-    buf_fini(&commit->bytes);
-    mem_free(commit->entries);
-    mem_free(commit);
-}
-
-static struct commit *commit_create(size_t room)
-{
-    struct commit *commit = mem_zalloc(sizeof *commit);
-
-    if (!commit)
-        return NULL;
-    atomic_init(&commit->refs, 1);
-    buf_init(&commit->bytes, COMMIT_MAX_BYTES);
-    commit->entries = mem_zalloc(room * sizeof *commit->entries);
-    if (!commit->entries) {
-        commit_unref(commit);
-        return NULL;
-    }
-    return commit;
-}
-
-/* --- ports -------------------------------------------------------------- */
-
-static void hear(struct port *port, struct announcement *announcement)
-{
-    struct submission *answer = announcement->answers;
-
-    if (announcement->commit)
-        port->announce(port, announcement->commit);
-    commit_unref(announcement->commit);
-    mem_free(announcement);
-    while (answer) {
-        struct submission *next = answer->next;
-
-        answer->done(answer); /* may free it */
-        answer = next;
-    }
-}
-
-static void port_receive(struct mailbox *box, struct letter *oldest)
-{
-    struct port *port = container_of(box, struct port, box);
-
-    while (oldest) {
-        struct letter *next = oldest->next;
-
-        hear(port, container_of(oldest, struct announcement, letter));
-        oldest = next;
-    }
-}
-
-enum err port_init(struct port *port, uv_loop_t *loop,
-                   void (*announce)(struct port *, struct commit *))
-{
-    port->announce = announce;
-    return mailbox_init(&port->box, loop, port_receive);
-}
-
-void port_close(struct port *port, uv_close_cb closed)
-{
-    mailbox_close(&port->box, closed);
-}
-
-static struct announcement *announcement_create(void)
-{
-    struct announcement *announcement = mem_zalloc(sizeof *announcement);
-
-    if (announcement)
-        announcement->last_answer = &announcement->answers;
-    return announcement;
-}
-
-static void add_answer(struct announcement *to, struct submission *answer)
-{
-    answer->next = NULL;
-    *to->last_answer = answer;
-    to->last_answer = &answer->next;
-}
 
 /* --- one group ---------------------------------------------------------- */
 
@@ -270,7 +165,7 @@ static void group_tell(struct group *group)
                  submission->applied.words ? submission->applied.words
                                            : err_text(submission->applied.err));
         if (port < options->port_count)
-            add_answer(group->letters[port], submission);
+            announcement_answer(group->letters[port], submission);
         else
             submission->done(submission); /* our own: retention */
     }
@@ -318,7 +213,7 @@ static void group_fail(struct group *group, enum err rc)
         }
         while (!(letter = announcement_create()))
             uv_sleep(10);
-        add_answer(letter, submission);
+        announcement_answer(letter, submission);
         mailbox_post(&submission->port->box, &letter->letter);
     }
 }
@@ -356,95 +251,15 @@ static void commit_group(struct sequencer *sequencer,
     group_fini(&group);
 }
 
-/* --- retention ---------------------------------------------------------- */
-
-struct trim {
-    struct submission submission;
-    struct trim *next;
-    char names[]; /* app, then conversation */
-};
-
-static void trim_done(struct submission *submission)
+/* A trim waits in no queue, but is counted off like those that did. */
+static void commit_trim(struct retention_pass *retention,
+                        struct submission *trim)
 {
-    if (submission->failure.err)
-        trace(TRACE_WARN, "retention failed", "reason=%s",
-              err_code(submission->failure.err));
-    mem_free(container_of(submission, struct trim, submission));
-}
+    struct sequencer *sequencer =
+        container_of(retention, struct sequencer, retention);
 
-static bool note_trim(struct span app, struct span conversation, uint64_t mark,
-                      void *arg)
-{
-    struct sequencer *sequencer = arg;
-    struct trim *trim = mem_zalloc(sizeof *trim + app.size + conversation.size);
-
-    if (!trim)
-        return false; /* the next pass will find it again */
-    memcpy(trim->names, app.data, app.size);
-    memcpy(trim->names + app.size, conversation.data, conversation.size);
-    trim->submission.entry = (struct entry){
-        .kind = ENTRY_TRIM,
-        .ts = clock_wall_ms(),
-        .app = {trim->names, app.size},
-        .conversation = {trim->names + app.size, conversation.size},
-        .mark = mark,
-    };
-    trim->submission.done = trim_done;
-    trim->next = sequencer->trims;
-    sequencer->trims = trim;
-    return true;
-}
-
-/* Look for what retention takes in one part of the conversations. */
-static enum err find_trims(struct sequencer *sequencer)
-{
-    const struct config *config = sequencer->config;
-    enum err rc = reader_begin(sequencer->reader);
-
-    sequencer->trims_before = sequencer->metrics.trimmed;
-    if (!rc) {
-        rc = retention_find(sequencer->reader, clock_wall_ms(),
-                            config->retention_max_age_s * 1000,
-                            config->retention_max_count, &sequencer->trim_next,
-                            RETENTION_STEP, note_trim, sequencer);
-        reader_end(sequencer->reader);
-    }
-    if (rc)
-        trace(TRACE_WARN, "retention could not look", "reason=%s",
-              err_code(rc));
-    return rc;
-}
-
-static void commit_trim(struct sequencer *sequencer)
-{
-    struct submission *submission = &sequencer->trims->submission;
-
-    sequencer->trims = sequencer->trims->next;
     atomic_fetch_add(&sequencer->queue, 1);
-    commit_group(sequencer, &submission, 1);
-}
-
-/* One step of a retention pass: look, or trim one conversation. Each trim is a
- * commit and a turn of the loop of its own, so that senders are never kept
- * waiting for more than one of them. */
-static void retention_step(uv_timer_t *timer)
-{
-    struct sequencer *sequencer = timer->data;
-    enum err rc = ERR_NONE;
-    uint64_t wait_ms = TRIM_STEP_MS;
-
-    if (sequencer->trims)
-        commit_trim(sequencer);
-    else
-        rc = find_trims(sequencer);
-    if (!sequencer->trims) {
-        bool more = sequencer->trim_next ||
-                    sequencer->trims_before != sequencer->metrics.trimmed;
-
-        wait_ms = more && !rc ? RETENTION_STEP_MS
-                              : sequencer->config->retention_interval_ms;
-    }
-    uv_timer_start(timer, retention_step, wait_ms, 0);
+    commit_group(sequencer, &trim, 1);
 }
 
 /* --- the thread --------------------------------------------------------- */
@@ -457,8 +272,7 @@ static void take_config(struct sequencer *sequencer)
         return;
     config_unref(sequencer->config);
     sequencer->config = config;
-    uv_timer_start(&sequencer->retention, retention_step,
-                   config->retention_interval_ms, 0);
+    retention_pass_schedule(&sequencer->retention, config);
 }
 
 static void close_handle(uv_handle_t *handle, void *arg)
@@ -537,7 +351,7 @@ static void run(void *arg)
 
 static enum err start_timers(struct sequencer *sequencer)
 {
-    uv_timer_t *timers[] = {&sequencer->life, &sequencer->retention,
+    uv_timer_t *timers[] = {&sequencer->life, &sequencer->retention.timer,
                             &sequencer->syncer};
     const struct config *config = sequencer->config;
 
@@ -546,9 +360,9 @@ static enum err start_timers(struct sequencer *sequencer)
             return ERR_UNAVAILABLE;
         timers[i]->data = sequencer;
     }
+    sequencer->retention.timer.data = &sequencer->retention;
     uv_timer_start(&sequencer->life, life_sign, 0, LIFE_SIGN_MS);
-    uv_timer_start(&sequencer->retention, retention_step,
-                   config->retention_interval_ms, 0);
+    retention_pass_schedule(&sequencer->retention, config);
     if (config->durability == DURABILITY_RELAXED)
         uv_timer_start(&sequencer->syncer, sync_store, config->sync_interval_ms,
                        config->sync_interval_ms);
@@ -564,13 +378,7 @@ static void drain_loop(struct sequencer *sequencer)
 
 static void sequencer_free(struct sequencer *sequencer)
 {
-    while (sequencer->trims) {
-        struct trim *trim = sequencer->trims;
-
-        sequencer->trims = trim->next;
-        mem_free(trim); /* the next start will find it again */
-    }
-    reader_destroy(sequencer->reader);
+    retention_pass_fini(&sequencer->retention);
     config_unref(atomic_exchange(&sequencer->new_config, NULL));
     config_unref(sequencer->config);
     mem_free(sequencer);
@@ -589,7 +397,9 @@ enum err sequencer_start(struct sequencer **out,
     sequencer->config = config_ref(options->config);
     sequencer->max_queue = options->max_queue ? options->max_queue : QUEUE_MAX;
     sequencer->metrics.heartbeat_ms = clock_mono_ms(); /* before its first */
-    rc = reader_create(&sequencer->reader, options->store);
+    sequencer->retention.metrics = &sequencer->metrics;
+    sequencer->retention.commit = commit_trim;
+    rc = retention_pass_init(&sequencer->retention, options->store);
     if (rc)
         goto free_sequencer;
     if (uv_loop_init(&sequencer->loop)) {
