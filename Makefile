@@ -83,7 +83,7 @@ $B/rung: $(OBJS)
 # without keeping the others from their tests (make -k).
 $B/parts.a: $(PARTS)
 	@rm -f $@
-	$(AR) rcs $@ $(PARTS)
+	$(AR) rcsP $@ $(PARTS) # P: two rooms may have a file of one name
 
 $B/%.o: %.c $B/flags
 	@mkdir -p $(@D)
