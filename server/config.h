@@ -33,7 +33,7 @@ enum durability { DURABILITY_SYNC, DURABILITY_RELAXED };
     T(data, TEXT, "./data", 0, 0, "directory of the message log")              \
     T(workers, NUMBER, "0", 0, 256, "worker threads; 0 means one per core")    \
     T(demo, FLAG, "false", 0, 0,                                               \
-      "enable the app \"demo\", its login by name, and the demo page")         \
+      "enable the app \"demo\" and its login by name")                         \
     T(durability, CHOICE, "sync", 0, 0,                                        \
       "[sync|relaxed] sync: a reply means fsynced; relaxed: fsync at an "      \
       "interval, and replies say so")                                          \

@@ -33,7 +33,7 @@ enum carried_by { BY_WS, BY_SSE, BY_LONGPOLL, BY_POLL, BY_COUNT };
     M(commit_entries, counter, "entries in group commits")                     \
     M(commit_us, counter, "microseconds spent in group commits")               \
     M(commit_failures, counter, "group commits that failed")                   \
-    M(trimmed, counter, "entries trimmed by retention")                        \
+    M(trims, counter, "trims written by retention")                            \
     M(tokens_verified, counter, "token signatures checked")
 
 struct metrics {

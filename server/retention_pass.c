@@ -57,7 +57,7 @@ static enum err find_trims(struct retention_pass *pass)
     const struct config *config = pass->config;
     enum err rc = reader_begin(pass->reader);
 
-    pass->trims_before = pass->metrics->trimmed;
+    pass->trims_before = pass->metrics->trims;
     if (!rc) {
         rc = retention_find(pass->reader, clock_wall_ms(),
                             config->retention_max_age_s * 1000,
@@ -93,7 +93,7 @@ static void retention_step(uv_timer_t *timer)
     else
         rc = find_trims(pass);
     if (!pass->trims) {
-        bool more = pass->next || pass->trims_before != pass->metrics->trimmed;
+        bool more = pass->next || pass->trims_before != pass->metrics->trims;
 
         wait_ms = more && !rc ? RETENTION_STEP_MS
                               : pass->config->retention_interval_ms;

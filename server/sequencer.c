@@ -135,7 +135,7 @@ static void count_group(struct sequencer *sequencer, const struct group *group,
         else if (applied->err)
             metrics_add(metrics->refusals, 1);
         else if (applied->lsn && group->members[i]->entry.kind == ENTRY_TRIM)
-            metrics_add(metrics->trimmed, 1);
+            metrics_add(metrics->trims, 1);
     }
 }
 

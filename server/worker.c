@@ -63,6 +63,8 @@ static void tick(uv_timer_t *timer)
     atomic_store_explicit(&worker->metrics.heartbeat_ms, worker->now_ms,
                           memory_order_relaxed);
     wheel_advance(&worker->wheel, worker->now_ms);
+    metrics_add(worker->metrics.tokens_verified,
+                auth_take_checked(worker->auth));
     if (worker->draining)
         look_if_quiet(worker);
 }

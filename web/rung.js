@@ -450,6 +450,7 @@ export class RungClient {
   #receive(link, event) {
     switch (event.event) {
       case 'hello': // where the stream starts; news only to one who had no place
+        this.user ??= event.user ?? null;
         if (this.cursor === null && event.cursor) this.#level(event.cursor);
         break;
       case 'heartbeat': // in order, like all else: what is below it has come

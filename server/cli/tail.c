@@ -63,6 +63,7 @@ struct tail {
     struct position saved;
     struct ack ack;
     int status;
+    bool renewed; /* logged in anew, and nothing heard since */
 };
 
 /* --- options -------------------------------------------------------------- */
@@ -358,11 +359,13 @@ static bool come_back(struct tail *t, struct failure *why, unsigned *attempt)
 {
     struct follower *f = &t->follower;
 
-    if (f->heard)
+    if (f->heard) {
         *attempt = 0;
+        t->renewed = false;
+    }
     if ((why->err == ERR_TOKEN_EXPIRED || why->err == ERR_UNAUTHORIZED) &&
-        *attempt == 0 && remote_renew(f->remote)) {
-        (*attempt)++;
+        !t->renewed && remote_renew(f->remote)) {
+        t->renewed = true; /* once, until something is heard with it */
         return true;
     }
     if (!remote_retryable(why->err)) {

@@ -12,7 +12,7 @@ int cli_version(int argc, char **argv)
 {
     if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
         (void)puts("usage: rung version\n\n"
-                   "Print the versions of rung and of its libraries.");
+                   "Print the versions of rung and of its main libraries.");
         return CLI_OK;
     }
     if (argc > 1)

@@ -29,6 +29,16 @@ scenario('every command has a --help', async () => {
   }
 });
 
+scenario('docs/OPERATIONS.md shows the settings as rung prints them', async () => {
+  const page = await readFile(
+    new URL('../../docs/OPERATIONS.md', import.meta.url), 'utf8');
+  const { stdout } = await rung(['serve', '--settings-markdown']);
+
+  assert.equal(
+    page.split('<!-- settings -->\n')[1].split('\n<!-- /settings -->')[0],
+    stdout.trim());
+});
+
 scenario('version says which', async () => {
   for (const args of [['version'], ['--version']]) {
     const { code, stdout } = await rung(args);
