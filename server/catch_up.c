@@ -36,7 +36,7 @@ static bool take_event(struct reading *reading, struct event *event)
     return !reading->stopped;
 }
 
-static bool echo_of(const struct carrier *carrier, const struct entry *entry)
+bool carrier_sent(const struct carrier *carrier, const struct entry *entry)
 {
     return (entry->flags & ENTRY_NO_ECHO) &&
            span_is(entry->device, carrier->device) &&
@@ -50,7 +50,7 @@ static bool take_entry(const struct entry *entry, struct span bytes, void *arg)
     (void)bytes;
     if (entry->flags & ENTRY_NO_ECHO)
         reading->personal = true;
-    if (echo_of(reading->carrier, entry))
+    if (carrier_sent(reading->carrier, entry))
         return true;
     return take_event(reading, event_of_entry(reading->burst->epoch, entry));
 }

@@ -80,13 +80,6 @@ static void touch(struct hub *hub, struct carrier *carrier, struct burst *burst)
         list_append(&hub->due, &carrier->due);
 }
 
-static bool own_echo(const struct carrier *carrier, const struct entry *entry)
-{
-    return (entry->flags & ENTRY_NO_ECHO) &&
-           span_is(entry->device, carrier->device) &&
-           span_is(entry->from, carrier->session->who.user);
-}
-
 static void touch_session(struct session *session, const struct entry *entry,
                           struct burst *burst)
 {
@@ -95,7 +88,7 @@ static void touch_session(struct session *session, const struct entry *entry,
     list_each (node, &session->carriers) {
         struct carrier *carrier = container_of(node, struct carrier, link);
 
-        if (!own_echo(carrier, entry))
+        if (!carrier_sent(carrier, entry))
             touch(session->hub, carrier, burst);
     }
 }
@@ -125,7 +118,7 @@ static void touch_listeners(struct conversation_watch *watch,
     list_each (node, &watch->carriers) {
         struct carrier *carrier = container_of(node, struct carrier, link);
 
-        if (!own_echo(carrier, entry) &&
+        if (!carrier_sent(carrier, entry) &&
             (!carrier->past || carrier_sees(carrier, entry->seq)))
             touch(watch->hub, carrier, burst);
     }

@@ -127,6 +127,8 @@ MUST_CHECK enum err carrier_attach(struct carrier *carrier,
                                    const struct identity *who,
                                    const struct follow *follow,
                                    struct failure *why);
+/* Whether its own device sent this entry and wants no echo of it. */
+bool carrier_sent(const struct carrier *carrier, const struct entry *entry);
 /* Free the device that carrier_attach() took; none: nothing. */
 void carrier_drop_device(struct carrier *carrier);
 /* The next burst that waits for it, with its reference; NULL: no more. */
