@@ -6,7 +6,7 @@ import net from 'node:net';
 import WebSocket from 'ws';
 import { raw } from '../lib/http.mjs';
 import { p2p, scenario } from '../lib/story.mjs';
-import { within } from '../lib/wait.mjs';
+import { eventually, within } from '../lib/wait.mjs';
 
 const closeOf = (follower) => follower.ending(5000);
 
@@ -336,6 +336,26 @@ for (const [what, bytes] of Object.entries(brokenFrames))
                  () => `closed; got ${JSON.stringify(text)}`);
     await scene.server.answers();
   });
+
+scenario('a peer that answers no ping is let go, one that does stays', {
+  env: { RUNG_HEARTBEAT_MS: '200' },
+}, async (scene) => {
+  const bob = await scene.person('bob');
+  const alive = await bob.follow('ws');
+  const deaf = net.connect(scene.server.port, '127.0.0.1');
+  const closed = new Promise((resolve) => deaf.on('close', resolve));
+  let pings = 0;
+
+  scene.onClose(() => deaf.destroy());
+  deaf.on('error', () => {});
+  deaf.on('data', () => {}); // it reads, and never answers
+  alive.socket.on('ping', () => pings++);
+  deaf.write(handshake(`/v1/ws?access_token=${bob.token}`));
+  await within(5000, closed, 'the deaf one is let go');
+  const before = pings;
+  await eventually(() => pings >= before + 4, 'the other is pinged on');
+  assert.equal(alive.end, undefined);
+});
 
 scenario('binary, bad and large peers at once leave the others alone',
          async (scene) => {
