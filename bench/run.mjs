@@ -12,7 +12,7 @@ import { writePage } from './lib/charts.mjs';
 import { matrix, nameOf, questions } from './lib/questions.mjs';
 import { requirements } from './lib/requirements.mjs';
 import { plain, requirementRows, tables, writeResults } from './lib/results.mjs';
-import { descriptorLimit, measure } from './lib/runs.mjs';
+import { measure } from './lib/runs.mjs';
 import { servers, versions } from './lib/servers.mjs';
 import { middle, short } from './lib/stats.mjs';
 
@@ -145,15 +145,6 @@ function headline({ name, result, error, skipped }) {
   return `${name}: ${error ? `FAILED ${error}` : skipped ?? figures}`;
 }
 
-/** What stands in the way of a case here. */
-function whyNot(test, machine, descriptors) {
-  if (!machine.versions[test.server])
-    return 'not installed: bench/peers/setup';
-  if (test.needs && test.needs.descriptors > descriptors)
-    return `needs ${test.needs.descriptors} descriptors, the limit is ${descriptors}`;
-  return undefined;
-}
-
 /** The load's options, with the rate that an earlier answer gives. */
 function loadOf(test, records) {
   if (!test.halfOf)
@@ -165,12 +156,11 @@ function loadOf(test, records) {
   return { ...test.load, rate: Math.max(1, Math.round(held / 2)) };
 }
 
-async function runOne(setup, test, records, machine, descriptors) {
+async function runOne(setup, test, records, machine) {
   const record = { question: test.question, name: nameOf(test),
                    server: test.server, load: test.load };
-  const skipped = whyNot(test, machine, descriptors);
-  if (skipped)
-    return { ...record, skipped };
+  if (!machine.versions[test.server])
+    return { ...record, skipped: 'not installed: bench/peers/setup' };
   try {
     const load = loadOf(test, records);
     const result = await measure(setup, test, load);
@@ -189,13 +179,11 @@ async function runAll(given, setup, machine, file) {
   const records = [];
   const total = tests.length * machine.repetitions;
   const began = Date.now();
-  const descriptors = descriptorLimit();
 
   for (let repetition = 1; repetition <= machine.repetitions; repetition++)
     for (const test of tests) {
       progress(records.length, total, began, nameOf(test));
-      const record = { repetition, ...await runOne(setup, test, records, machine,
-                                                   descriptors) };
+      const record = { repetition, ...await runOne(setup, test, records, machine) };
       records.push(record);
       await appendFile(file, `${JSON.stringify(record)}\n`);
       if (process.stderr.isTTY)

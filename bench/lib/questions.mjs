@@ -1,5 +1,7 @@
 // The matrix: each question is a list of cases, each case one run of one server.
-// A case is {question, server, load: {option: value}, options, needs}.
+// A case is {question, server, load: {option: value}, options}.
+
+import { descriptorLimit } from './servers.mjs';
 
 const wiresOf = {
   rung: ['ws', 'sse', 'longpoll'],
@@ -20,8 +22,8 @@ const sizes = {
   full: {
     followers: [1000, 10000], payloads: [64, 1024], rooms: 2500,
     idle: [10000, 50000], parked: [100, 10000], resume: 10000, pollers: 2000,
-    seconds: 4, warm: 2, rate: 40000, roomRate: 5000, append: 4,
-    pollSeconds: 10,
+    seconds: 2.5, warm: 1.2, rate: 40000, roomRate: 5000, append: 2.5,
+    pollSeconds: 8,
   },
 };
 
@@ -34,14 +36,17 @@ function across(question, names, make) {
                                        load: { via, ...rest.load } }))));
 }
 
+/** Every shape for those that Rung is compared with; one for the others. */
 function fanout(s, quick) {
-  const names = quick ? ['rung', 'nchan', 'socketio', 'ceiling', 'coalesce']
-    : ['rung', 'nchan', 'nchan-redis', 'socketio', 'ws', 'ceiling', 'coalesce'];
-  return across('fanout', names, () => s.followers.flatMap((members) =>
-    s.payloads.map((size) => ({
-      load: { shape: 'fanout', members, size, window: WINDOW,
-              seconds: s.seconds, warm: s.warm },
-    }))));
+  const shapes = s.followers.flatMap((members) => s.payloads.map((size) => ({
+    load: { shape: 'fanout', members, size, window: WINDOW,
+            seconds: s.seconds, warm: s.warm },
+  })));
+  return [
+    ...across('fanout', ['rung', 'nchan', 'socketio', 'coalesce'], () => shapes),
+    ...across('fanout', ['ceiling', ...quick ? [] : ['nchan-redis', 'ws']],
+              () => [shapes[0]]),
+  ];
 }
 
 /** At a rate that all can hold; and at half of what Nchan held before. */
@@ -74,13 +79,17 @@ function rooms(s, quick) {
   ];
 }
 
+/** Few; and many, from more addresses, as far as the descriptors go. */
 function idle(s, quick) {
-  const names = quick ? ['rung', 'nchan'] : ['rung', 'nchan', 'socketio', 'ws'];
-  return across('idle', names, () => s.idle.map((count) => ({
-    load: { shape: 'idle', rooms: count, members: 1, seconds: 1,
-            sources: count > 20000 ? 8 : 1 },
-    needs: { descriptors: count + 200 },
-  })));
+  const most = Math.floor((descriptorLimit() - 500) / 500) * 500;
+  const [few, many] = s.idle.map((count) => Math.min(count, most));
+  const cases = (names, count, sources) => across('idle', names, () => [{
+    load: { shape: 'idle', rooms: count, members: 1, seconds: 1, sources },
+  }]);
+  return [
+    ...cases(quick ? ['rung', 'nchan'] : ['rung', 'nchan', 'socketio', 'ws'], few, 1),
+    ...many > few ? cases(['rung', 'nchan'], many, 8) : [],
+  ];
 }
 
 function wake(s, quick) {

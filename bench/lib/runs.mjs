@@ -1,7 +1,6 @@
 // One run: a server, a load on it, a record of both.
 
 import { createInterface } from 'node:readline';
-import { spawnSync } from 'node:child_process';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { pinned, servers, start } from './servers.mjs';
@@ -11,11 +10,6 @@ const LIMIT_MS = 180000;
 function flags(load) {
   return Object.entries(load).flatMap(([name, value]) =>
     [`--${name}`, String(value)]);
-}
-
-export function descriptorLimit() {
-  const { stdout } = spawnSync('sh', ['-c', 'ulimit -Hn'], { encoding: 'utf8' });
-  return stdout.trim() === 'unlimited' ? Infinity : Number(stdout);
 }
 
 /** The load generator's answer; `onReady` runs when it waits for a line. */

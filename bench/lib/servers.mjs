@@ -58,6 +58,12 @@ async function listening(port, child) {
   throw new Error(`nobody listens on ${port}: ${child.errors}`);
 }
 
+/** How many descriptors a process may have here. */
+export function descriptorLimit() {
+  const { stdout } = spawnSync('sh', ['-c', 'ulimit -Hn'], { encoding: 'utf8' });
+  return stdout.trim() === 'unlimited' ? Infinity : Number(stdout);
+}
+
 /** The processes below `pid`, when there are so many: nginx's workers. */
 async function childrenOf(pid, count) {
   const file = `/proc/${pid}/task/${pid}/children`;
@@ -142,6 +148,7 @@ async function startNchan(setup, options) {
     PORT: port,
     DIR: dir,
     WORKERS: options.workers ?? 1,
+    FILES: Math.min(descriptorLimit(), 65536),
     REDIS: redis ? `upstream store { nchan_redis_server 127.0.0.1:${redis.port}; }`
       : '',
     USE_REDIS: redis ? 'nchan_redis_pass store;' : '',
