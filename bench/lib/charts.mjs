@@ -38,6 +38,57 @@ plot ${columns.join(', ')}
 `;
 }
 
+/** Lines over a logarithmic x: [{name, points: [[x, y]]}]. */
+function lines({ file, title, label, across, series, log }) {
+  const blocks = series.map(({ points }, i) =>
+    `$data${i} << EOD\n${points.map((point) => point.join(' ')).join('\n')}\nEOD`);
+  const plots = series.map(({ name }, i) => `$data${i} using 1:2 with linespoints ` +
+    `lw 2 pt 7 lc rgb "${COLOURS[i]}" title "${name}"`);
+  return `
+set terminal svg size 860,420 font "sans-serif,13" background "#ffffff"
+set output "${file}"
+set title "${title}" font ",15"
+set xlabel "${across}"
+set ylabel "${label}"
+set grid lc rgb "#dddddd"
+set key outside top right
+set border 3
+set logscale x
+${log ? 'set logscale y' : 'set yrange [0:*]'}
+set format y "%.1s%c"
+${blocks.join('\n')}
+plot ${plots.join(', ')}
+`;
+}
+
+/** How a field grows with the concurrent senders. */
+function bySenders(records, field, scale = 1) {
+  const counts = [...new Set(found(records, { question: 'append' })
+    .map(({ load }) => load.senders))].sort((a, b) => a - b);
+  return counts.map((senders) => [senders,
+    middle(records, { question: 'append', senders }, field) * scale]);
+}
+
+function appendCharts(records) {
+  const get = (field, scale) => bySenders(records, field, scale);
+  if (get('appends_per_s').length < 2)
+    return [];
+  return [{
+    title: 'Durable appends by concurrent senders', label: 'per second',
+    across: 'senders, each waiting for its answer', log: true,
+    text: 'In process, through the sequencer: who waits for the same fsync ' +
+          'shares it.',
+    series: [{ name: 'appends', points: get('appends_per_s') },
+             { name: 'commits', points: get('commits_per_s') }],
+  }, {
+    title: 'Commit latency by concurrent senders', label: 'ms',
+    across: 'senders, each waiting for its answer',
+    text: 'From submission to the answer that says it is on disk.',
+    series: [{ name: 'p50', points: get('p50_us', 0.001) },
+             { name: 'p99', points: get('p99_us', 0.001) }],
+  }];
+}
+
 function rowsOf(records, wanted, field, scale = 1) {
   return Object.entries(servers).map(([name, { title }]) => ({
     name: title,
@@ -65,7 +116,8 @@ function pollRows(records) {
   });
 }
 
-/** Every chart for which there are figures: {title, text, rows, log}. */
+/** Every chart for which there are figures, bars or lines: {title, text, rows,
+ *  log} or {title, text, series, across, log}. */
 function charts(records) {
   const list = [];
   const shapes = new Set(found(records, { question: 'fanout' })
@@ -83,7 +135,7 @@ function charts(records) {
   }
   const add = (question, field, title, label, text, more = {}) => list.push({
     title, label, text, log: more.log,
-    rows: rowsOf(records, { question }, field, more.scale),
+    rows: rowsOf(records, { question, ...more.of }, field, more.scale),
   });
   add('rate', 'cpu_s_per_million', 'CPU at 40,000 deliveries/s',
       'seconds per million', 'What one delivery costs the server when it ' +
@@ -95,9 +147,27 @@ function charts(records) {
       'bytes', 'Above TCP. Polls also send a request.');
   add('rooms', 'messages_per_s', 'Rooms: conversations of two', 'messages/s',
       'Everyone writes and reads; each message is delivered to both.');
+  add('rooms', 'p99_us', 'Rooms, saturated: latency, p99', 'ms',
+      'One message of each room is on its way all the time.',
+      { scale: 0.001 });
+  const idle = found(records, { question: 'idle' }).map(({ load }) => load.rooms);
   add('idle', 'memory_per_conn', 'Memory of an idle connection', 'bytes',
-      'Private and shared memory of the server, without the kernel\'s.');
-  return list.filter(({ rows }) => rows.length);
+      'Private and shared memory of the server, without the kernel\'s.',
+      { of: { rooms: Math.min(...idle) } });
+  add('resume', 'level_s', 'Coming back after kill -9', 's',
+      'Until every client is level again, the restart and the check of the ' +
+      'log included.');
+  return [...list.filter(({ rows }) => rows.length), ...appendCharts(records)];
+}
+
+/** A chart's figures as a table's heads and rows. */
+function figures({ rows, series, across }) {
+  if (rows)
+    return [['', ...WIRES.map(([, wire]) => wire)],
+            rows.map(({ name, values }) => [name, ...values.map(short)])];
+  return [[across, ...series.map(({ name }) => name)],
+          series[0].points.map(([x], i) =>
+            [x, ...series.map(({ points }) => short(points[i][1]))])];
 }
 
 const escape = (text) => String(text).replace(/[&<>"]/g, (c) =>
@@ -127,7 +197,8 @@ export async function writePage(dir, { records, machine, requirements }) {
   for (const chart of charts(records)) {
     const file = `chart-${++number}.svg`;
     const { status, stderr, error } = spawnSync('gnuplot', [], {
-      cwd: dir, encoding: 'utf8', input: bars({ ...chart, file }),
+      cwd: dir, encoding: 'utf8',
+      input: (chart.series ? lines : bars)({ ...chart, file }),
     });
     if (error || status !== 0)
       throw new Error(`gnuplot: ${error?.message ?? stderr}`);
@@ -142,10 +213,9 @@ export async function writePage(dir, { records, machine, requirements }) {
 <p>${escape(machine.date)}, ${escape(machine.cpu)}, ${machine.cores} cores.
 ${escape(machine.command)}. Medians of ${machine.repetitions} interleaved
 repetitions; server and generator on a core of their own.</p>
-${drawn.map(({ file, title, text, rows }) => `<h2>${escape(title)}</h2>
-<p>${escape(text)}</p><img src="${file}" alt="${escape(title)}">
-<div class="wide">${table(['', ...WIRES.map(([, wire]) => wire)],
-    rows.map(({ name, values }) => [name, ...values.map(short)]))}</div>`).join('\n')}
+${drawn.map((chart) => `<h2>${escape(chart.title)}</h2>
+<p>${escape(chart.text)}</p><img src="${chart.file}" alt="${escape(chart.title)}">
+<div class="wide">${table(...figures(chart))}</div>`).join('\n')}
 ${polls.length ? `<h2>What polling costs</h2>
 <p>Everyone gets a message every ten seconds.</p><div class="wide">${table(
     ['', 'requests/s', 'CPU s per million deliveries', 'p50 ms', 'p99 ms'],

@@ -17,13 +17,13 @@ const sizes = {
   quick: {
     followers: [500], payloads: [64], rooms: 500, idle: [2000], parked: [100, 2000],
     resume: 2000, pollers: 500, seconds: 1.2, warm: 0.5, rate: 40000,
-    roomRate: 2000, append: 1.2, pollSeconds: 2,
+    roomRate: 2000, senders: [128, 1000], append: 1.2, pollSeconds: 2,
   },
   full: {
     followers: [1000, 10000], payloads: [64, 1024], rooms: 2500,
     idle: [10000, 50000], parked: [100, 10000], resume: 10000, pollers: 2000,
-    seconds: 2.5, warm: 1.2, rate: 40000, roomRate: 5000, append: 2.5,
-    pollSeconds: 8,
+    seconds: 2.5, warm: 1.2, rate: 40000, roomRate: 5000,
+    senders: [1, 8, 32, 128, 512, 1000], append: 2, pollSeconds: 8,
   },
 };
 
@@ -123,10 +123,10 @@ function poll(s, quick) {
 
 function append(s) {
   return [
-    { question: 'append', server: 'rung', program: 'sequence',
-      load: { senders: 128, seconds: s.append, body: 64 } },
-    { question: 'append', server: 'rung', program: 'sequence',
-      load: { senders: 1000, seconds: s.append, body: 64 } },
+    ...s.senders.map((senders) => ({
+      question: 'append', server: 'rung', program: 'sequence',
+      load: { senders, seconds: s.append, body: 64 },
+    })),
     { question: 'store', server: 'rung', program: 'append', table: true,
       load: { seconds: s.append / 2 } },
   ];
