@@ -16,28 +16,51 @@ static struct span trimmed(struct span text)
     return text;
 }
 
-static bool is_word(struct span text, const char *word)
+static bool is_word(struct span text, struct span word)
 {
-    return text.size == strlen(word) &&
-           strncasecmp(text.data, word, text.size) == 0;
+    return text.size == word.size &&
+           strncasecmp(text.data, word.data, word.size) == 0;
 }
 
 /* RFC 9110 section 5.6.2 */
+static bool is_token_byte(unsigned char c)
+{
+    unsigned char lower = c | 0x20;
+
+    return (lower >= 'a' && lower <= 'z') || c == '-' ||
+           (c >= '0' && c <= '9') || (c && strchr("!#$%&'*+.^_`|~", c));
+}
+
 static bool is_token(struct span text)
 {
-    for (size_t i = 0; i < text.size; i++) {
-        unsigned char c = (unsigned char)text.data[i];
-
-        if (c <= ' ' || c >= 0x7f || strchr("\"(),/:;<=>?@[\\]{}", c))
+    for (size_t i = 0; i < text.size; i++)
+        if (!is_token_byte((unsigned char)text.data[i]))
             return false;
-    }
     return text.size > 0;
+}
+
+/* So many of the first bytes are `least` or above and no DEL: eight at a time,
+ * for heads are read for every poll. */
+static size_t sound_bytes(struct span text, unsigned char least)
+{
+    const uint64_t ones = UINT64_MAX / 255, tops = ones << 7;
+    size_t i = 0;
+
+    for (; i + 8 <= text.size; i += 8) {
+        uint64_t eight, del;
+
+        memcpy(&eight, text.data + i, 8);
+        del = eight ^ (ones * 0x7f);
+        if ((((eight - ones * least) & ~eight) | ((del - ones) & ~del)) & tops)
+            break;
+    }
+    return i;
 }
 
 /* No control characters but the tab; NUL above all. */
 static bool is_field_value(struct span text)
 {
-    for (size_t i = 0; i < text.size; i++) {
+    for (size_t i = sound_bytes(text, ' '); i < text.size; i++) {
         unsigned char c = (unsigned char)text.data[i];
 
         if ((c < ' ' && c != '\t') || c == 0x7f)
@@ -49,13 +72,13 @@ static bool is_field_value(struct span text)
 /* Visible ASCII and, leniently, bytes beyond it, which browsers of old send. */
 static bool is_target(struct span text)
 {
-    for (size_t i = 0; i < text.size; i++) {
+    for (size_t i = sound_bytes(text, '!'); i < text.size; i++) {
         unsigned char c = (unsigned char)text.data[i];
 
-        if (c <= ' ' || c == 0x7f || c == '#')
+        if (c <= ' ' || c == 0x7f)
             return false;
     }
-    return text.size > 0;
+    return text.size > 0 && !memchr(text.data, '#', text.size);
 }
 
 static struct span next_of_list(struct span *list)
@@ -76,7 +99,7 @@ static struct span next_of_list(struct span *list)
 bool head_list_has(struct span list, const char *word)
 {
     while (list.size)
-        if (is_word(next_of_list(&list), word))
+        if (is_word(next_of_list(&list), span_of(word)))
             return true;
     return false;
 }
@@ -185,7 +208,7 @@ static enum err take_encoding(struct head *head, struct span value,
     if (head->transfer_encoding)
         return fail(why, ERR_BAD_REQUEST, "Transfer-Encoding is given twice");
     head->transfer_encoding = true;
-    head->chunked = is_word(value, "chunked");
+    head->chunked = is_word(value, SPAN("chunked"));
     if (!head->chunked)
         return fail(why, ERR_BAD_REQUEST,
                     "Transfer-Encoding: only \"chunked\" is understood");
@@ -196,22 +219,25 @@ static enum err take_encoding(struct head *head, struct span value,
 static enum err take_known(struct head *head, struct span name,
                            struct span value, struct failure *why)
 {
-    struct {
+    static const struct {
         const char *name;
-        struct span *at;
+        size_t size, at;
     } known[] = {
-#define F(member, text) {text, &head->member},
+#define F(member, text) {text, sizeof(text) - 1, offsetof(struct head, member)},
         HEAD_FIELDS(F)
 #undef F
     };
 
     for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
-        if (!is_word(name, known[i].name))
+        struct span *at;
+
+        if (!is_word(name, (struct span){known[i].name, known[i].size}))
             continue;
-        if (known[i].at->data)
+        at = (struct span *)((char *)head + known[i].at);
+        if (at->data)
             return fail(why, ERR_BAD_REQUEST, "%s is given twice",
                         known[i].name);
-        *known[i].at = value;
+        *at = value;
         return ERR_NONE;
     }
     return ERR_NONE;
@@ -229,19 +255,22 @@ enum err head_field(struct head *head, struct span name, struct span value,
         return fail(why, ERR_BAD_REQUEST,
                     "a header's value holds a control character");
     head->pieces++;
-    if (is_word(name, "cookie")) {
+    if (is_word(name, SPAN("cookie"))) {
         head->pieces += 1 + count(value, ';') + count(value, ',');
         head->cookie_bytes += value.size;
     }
-    if (is_word(name, "content-length"))
+    if (is_word(name, SPAN("content-length")))
         return take_length(head, value, why);
-    if (is_word(name, "transfer-encoding"))
+    if (is_word(name, SPAN("transfer-encoding")))
         return take_encoding(head, value, why);
-    if (is_word(name, "connection"))
+    if (is_word(name, SPAN("connection"))) {
         head->upgrade = head->upgrade || head_list_has(value, "upgrade");
-    if (is_word(name, "upgrade"))
+        head->close = head->close || head_list_has(value, "close");
+    }
+    head->expect = head->expect || is_word(name, SPAN("expect"));
+    if (is_word(name, SPAN("upgrade")))
         head->websocket = head->websocket || head_list_has(value, "websocket");
-    if (is_word(name, "sec-websocket-protocol")) {
+    if (is_word(name, SPAN("sec-websocket-protocol"))) {
         head->ws_protocols = true;
         head->ws_protocol_ok =
             head->ws_protocol_ok || head_list_has(value, WS_SUBPROTOCOL);

@@ -2,7 +2,7 @@
  * is refused here, whatever the library behind us would have made of it, so
  * that no proxy in front of us can see another request than we do.
  *
- * Two ways in. The front door has raw bytes and calls head_parse(). The HTTP
+ * Two ways in. The direct host has raw bytes and calls head_parse(). The HTTP
  * host has the fields that libmicrohttpd took apart, on every later request of
  * a connection, and calls head_init(), head_request_line(), head_field() for
  * each, head_finish(): the same rules in the same functions.
@@ -44,6 +44,8 @@ struct head {
     bool has_length, chunked;
     uint64_t length;     /* of the body, when has_length */
     bool upgrade;        /* Connection: upgrade */
+    bool close;          /* Connection: close */
+    bool expect;         /* Expect, whatever of */
     bool websocket;      /* Upgrade: websocket */
     bool ws_protocols;   /* Sec-WebSocket-Protocol is there … */
     bool ws_protocol_ok; /* … and lists WS_SUBPROTOCOL */

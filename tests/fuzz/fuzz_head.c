@@ -15,6 +15,15 @@ static void need(bool promise)
         abort();
 }
 
+static void need_sound(struct span value)
+{
+    for (size_t i = 0; i < value.size; i++) {
+        unsigned char c = (unsigned char)value.data[i];
+
+        need((c >= ' ' || c == '\t') && c != 0x7f);
+    }
+}
+
 static void check_whole(const struct head *head, size_t size)
 {
     need(head->size > 0 && head->size <= size);
@@ -23,6 +32,10 @@ static void check_whole(const struct head *head, size_t size)
     need(!memchr(head->target.data, '\0', head->target.size));
     need(!(head->has_length && head->transfer_encoding));
     need(head->minor == 0 || head->host.data);
+    need_sound(head->target);
+#define F(member, name) need_sound(head->member);
+    HEAD_FIELDS(F)
+#undef F
     need(!head->transfer_encoding || (head->chunked && head->minor == 1));
 }
 

@@ -191,6 +191,46 @@ static void what_a_library_keeps_records_of_is_counted(void **state)
     assert_int_equal(head.cookie_bytes, 8 + 1);
 }
 
+static void what_a_connection_is_asked_to_do_is_seen(void **state)
+{
+    struct head head;
+
+    (void)state;
+    assert_int_equal(parse(&head, "GET / HTTP/1.1\r\nHost: x\r\n"
+                                  "Connection: keep-alive\r\n\r\n"),
+                     HEAD_WHOLE);
+    assert_false(head.close || head.expect || head.upgrade);
+    assert_int_equal(parse(&head, "GET / HTTP/1.1\r\nHost: x\r\n"
+                                  "Connection: TE , Close\r\n"
+                                  "Expect: 100-continue\r\n\r\n"),
+                     HEAD_WHOLE);
+    assert_true(head.close && head.expect && !head.upgrade);
+}
+
+/* Long enough for a byte to stand at any place of what is looked at at once. */
+static void each_byte_is_judged_wherever_it_stands(void **state)
+{
+    (void)state;
+    for (int at = 0; at < 20; at++)
+        for (int c = 0; c < 256; c++) {
+            char text[] = "GET /aaaaaaaaaaaaaaaaaaaa HTTP/1.1\r\nHost: x\r\n"
+                          "A: bbbbbbbbbbbbbbbbbbbb\r\n\r\n";
+            struct span bytes = {text, sizeof(text) - 1};
+            struct head head;
+            bool bad = (c < ' ' && c != '\t') || c == 0x7f;
+            char *value = strstr(text, "bbb");
+
+            value[at] = (char)c;
+            assert_int_equal(head_parse(&head, bytes, &why),
+                             bad ? HEAD_BAD : HEAD_WHOLE);
+            value[at] = 'b';
+            text[5 + at] = (char)c;
+            bad = c <= ' ' || c == 0x7f || c == '#';
+            assert_int_equal(head_parse(&head, bytes, &why),
+                             bad ? HEAD_BAD : HEAD_WHOLE);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -204,6 +244,8 @@ int main(void)
         cmocka_unit_test(an_upgrade_is_seen_among_other_words),
         cmocka_unit_test(a_list_is_searched_word_by_word),
         cmocka_unit_test(what_a_library_keeps_records_of_is_counted),
+        cmocka_unit_test(what_a_connection_is_asked_to_do_is_seen),
+        cmocka_unit_test(each_byte_is_judged_wherever_it_stands),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
