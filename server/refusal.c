@@ -17,13 +17,18 @@ static void drop_input(int fd)
             return;
 }
 
+void close_answered(int fd)
+{
+    shutdown(fd, SHUT_WR);
+    drop_input(fd);
+    close(fd);
+}
+
 void refuse_with(int fd, const char *text, size_t size)
 {
     /* What the socket's buffer does not take, a refused peer does not get. */
-    if (send(fd, text, size, MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
-        shutdown(fd, SHUT_WR);
-    drop_input(fd);
-    close(fd);
+    (void)!send(fd, text, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    close_answered(fd);
 }
 
 static const char *more_headers(enum err err)
@@ -41,9 +46,11 @@ static const char *more_headers(enum err err)
     }
 }
 
-static const char *reason_of(int status)
+const char *status_reason(int status)
 {
     switch (status) {
+    case 200:
+        return "OK";
     case 400:
         return "Bad Request";
     case 401:
@@ -54,12 +61,22 @@ static const char *reason_of(int status)
         return "Not Found";
     case 405:
         return "Method Not Allowed";
+    case 409:
+        return "Conflict";
+    case 410:
+        return "Gone";
+    case 413:
+        return "Content Too Large";
     case 426:
         return "Upgrade Required";
     case 429:
         return "Too Many Requests";
     case 431:
         return "Request Header Fields Too Large";
+    case 500:
+        return "Internal Server Error";
+    case 507:
+        return "Insufficient Storage";
     default:
         return "Service Unavailable";
     }
@@ -83,7 +100,7 @@ void refuse_socket(struct worker *worker, int fd, int status,
                "Content-Type: application/json\r\nContent-Length: %zu\r\n"
                "Cache-Control: no-store, no-transform\r\n"
                "X-Content-Type-Options: nosniff\r\n%s",
-               status, reason_of(status), body.size, more_headers(wire));
+               status, status_reason(status), body.size, more_headers(wire));
     if (why->retry_after_ms)
         buf_printf(&out, "Retry-After: %u\r\n",
                    (why->retry_after_ms + 999) / 1000);

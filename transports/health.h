@@ -3,7 +3,7 @@
 #ifndef RUNG_HEALTH_H
 #define RUNG_HEALTH_H
 
-#include "transports/http_host.h"
+#include "transports/request.h"
 
 /* 200 or 503 with {"status","workers":[{"silent_ms"}…],"sequencer":{…}}: silent
  * for longer than stall_ms is stalled. */

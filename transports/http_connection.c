@@ -7,7 +7,6 @@
 #include "server/base/clock.h"
 #include "server/base/trace.h"
 
-#include <assert.h>
 #include <fcntl.h>
 #include <sys/socket.h>
 
@@ -57,37 +56,29 @@ static void peer_left(struct watch *watch, uint32_t events)
 {
     struct connection *connection =
         container_of(watch, struct connection, watch);
-    struct request *request = connection->request;
+    struct exchange *exchange = connection->exchange;
 
     if (!(events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)))
         return;
     connection->left = true;
-    if (!request || request->stage != STAGE_PARKED || !request->gone)
+    if (!exchange || exchange->request.stage != STAGE_PARKED ||
+        !exchange->request.gone)
         return;
-    request->stage = STAGE_OVER;
+    exchange->request.stage = STAGE_OVER;
     MHD_resume_connection(connection->mhd);
     house_mark_dirty(connection->house);
-    request->gone(request->owner);
+    exchange->request.gone(exchange->request.owner);
 }
 
 /* --- requests that wait, or leave with the socket ----------------------- */
 
-void request_park(struct request *request, void (*gone)(void *owner),
-                  void *owner)
+void connection_park(struct request *request)
 {
-    assert(request->stage == STAGE_ROUTED);
-    request->stage = STAGE_PARKED;
-    request->gone = gone;
-    request->owner = owner;
-    MHD_suspend_connection(request->connection->mhd);
-    if (gone && request->connection->left)
-        watch_anew(request->connection);
-}
+    struct connection *connection = exchange_of(request)->connection;
 
-void request_park_call(struct request *request)
-{
-    if (request->stage == STAGE_ROUTED)
-        request_park(request, NULL, NULL);
+    MHD_suspend_connection(connection->mhd);
+    if (request->gone && connection->left)
+        watch_anew(connection);
 }
 
 /* The duplicate stays in every epoll that knows the fd: leave ours first; the
@@ -102,12 +93,10 @@ int connection_duplicate(struct connection *connection)
     return fd;
 }
 
-int request_take(struct request *request)
+int connection_take(struct request *request)
 {
-    int fd;
+    int fd = connection_duplicate(exchange_of(request)->connection);
 
-    assert(request->stage == STAGE_ROUTED);
-    fd = connection_duplicate(request->connection);
     if (fd >= 0)
         request->stage = STAGE_OVER;
     return fd;

@@ -52,10 +52,10 @@ static struct MHD_Daemon *start_daemon(struct house *house, size_t pool)
     return MHD_start_daemon(
         MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_TURBO |
             MHD_ALLOW_SUSPEND_RESUME,
-        0, NULL, NULL, request_handle, NULL, MHD_OPTION_NOTIFY_CONNECTION,
+        0, NULL, NULL, exchange_handle, NULL, MHD_OPTION_NOTIFY_CONNECTION,
         connection_changed, house, MHD_OPTION_NOTIFY_COMPLETED,
-        request_completed, NULL, MHD_OPTION_URI_LOG_CALLBACK,
-        request_first_line, NULL, MHD_OPTION_CONNECTION_LIMIT,
+        exchange_completed, NULL, MHD_OPTION_URI_LOG_CALLBACK,
+        exchange_first_line, NULL, MHD_OPTION_CONNECTION_LIMIT,
         (unsigned)DAEMON_CONNECTIONS + 28, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         pool, MHD_OPTION_STRICT_FOR_CLIENT, 1,
         MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
@@ -208,7 +208,7 @@ void http_host_drain(struct http_host *host)
         struct connection *connection =
             container_of(link, struct connection, link);
 
-        if (!connection->request)
+        if (!connection->exchange)
             shutdown(connection->fd, SHUT_RD);
     }
 }
@@ -218,7 +218,8 @@ static void give_up_parked(struct http_host *host)
     list_each_safe (link, &host->connections) {
         struct connection *connection =
             container_of(link, struct connection, link);
-        struct request *request = connection->request;
+        struct request *request =
+            connection->exchange ? &connection->exchange->request : NULL;
 
         if (!request || request->stage != STAGE_PARKED)
             continue;

@@ -18,6 +18,7 @@
 #include "server/base/poller.h"
 #include "server/limits.h"
 #include "transports/http_host.h"
+#include "transports/request_inside.h"
 
 #include <microhttpd.h>
 
@@ -71,8 +72,8 @@ struct connection {
     struct wheel_node deadline; /* of an idle peer, a head, a body */
     struct list link;           /* host->connections */
     struct bucket bucket;
-    struct request *request; /* the current one, or NULL */
-    bool left;               /* the peer has said that it is done */
+    struct exchange *exchange; /* the current one, or NULL */
+    bool left;                 /* the peer has said that it is done */
 };
 
 /* From now on the peer has that long; replaces what it had before. */
@@ -80,6 +81,9 @@ void connection_arm(struct connection *connection, uint64_t ms);
 /* A duplicate of its fd, which is the caller's and is watched by nobody, for
  * when the library closes its own. -1 when that fails. */
 int connection_duplicate(struct connection *connection);
+/* Of the backend: its request waits, or leaves with the socket. */
+void connection_park(struct request *request);
+int connection_take(struct request *request);
 
 /* The library's MHD_NotifyConnectionCallback; cls is the house. */
 void connection_changed(void *cls, struct MHD_Connection *mhd, void **context,
@@ -87,49 +91,45 @@ void connection_changed(void *cls, struct MHD_Connection *mhd, void **context,
 
 /* --- requests: http_request.c ------------------------------------------- */
 
-enum stage {
-    STAGE_NEW,      /* its head is being read */
-    STAGE_BODY,     /* checked; its body is being read */
-    STAGE_ROUTED,   /* given to route(), not answered yet */
-    STAGE_PARKED,   /* suspended */
-    STAGE_ANSWERED, /* the answer is ready, or queued */
-    STAGE_OVER,     /* gone or taken: close */
-};
-
-struct request {
+/* A request that the library reads, and its answer. */
+struct exchange {
+    struct request request;
     struct connection *connection;
-    enum stage stage;
     unsigned status;
     struct MHD_Response *response; /* a reference, or NULL */
     struct answer *answer;         /* instead of response; a reference */
-    void (*gone)(void *owner);     /* when parked, and not by a call */
-    void *owner;
     struct head head;
-    struct query query;
     enum err refusal; /* to be answered when the body is in */
-    uint32_t wait_ms; /* RATE_LIMITED */
+    uint32_t wait_ms; /* it asks too often */
     struct buf body;
     size_t received; /* of the body, also what was dropped */
     size_t target_size;
     char target[]; /* raw, then decoded in place; one spare byte */
 };
 
+extern const struct backend http_backend; /* http_reply.c */
+
+static inline struct exchange *exchange_of(struct request *request)
+{
+    return container_of(request, struct exchange, request);
+}
+
 /* The library's callbacks, in the order in which they come: once for the
  * request line; for the head, each piece of the body, its end, and after a
  * resume; once at the end, whatever became of the request. */
-void *request_first_line(void *cls, const char *target,
-                         struct MHD_Connection *mhd);
-enum MHD_Result request_handle(void *cls, struct MHD_Connection *mhd,
-                               const char *url, const char *method,
-                               const char *version, const char *data,
-                               size_t *size, void **context);
-void request_completed(void *cls, struct MHD_Connection *mhd, void **context,
-                       enum MHD_RequestTerminationCode code);
+void *exchange_first_line(void *cls, const char *target,
+                          struct MHD_Connection *mhd);
+enum MHD_Result exchange_handle(void *cls, struct MHD_Connection *mhd,
+                                const char *url, const char *method,
+                                const char *version, const char *data,
+                                size_t *size, void **context);
+void exchange_completed(void *cls, struct MHD_Connection *mhd, void **context,
+                        enum MHD_RequestTerminationCode code);
 
 /* --- answers: http_reply.c ---------------------------------------------- */
 
-/* Inside request_handle(): hand the answer to the library. MHD_NO, which closes
- * the connection, when there is none. */
-enum MHD_Result request_queue(struct request *request);
+/* Inside exchange_handle(): hand the answer to the library. MHD_NO, which
+ * closes the connection, when there is none. */
+enum MHD_Result exchange_queue(struct exchange *exchange);
 
 #endif

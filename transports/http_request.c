@@ -14,33 +14,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* --- what was asked ----------------------------------------------------- */
-
-struct worker *request_worker(struct request *request)
-{
-    return request->connection->house->host->worker;
-}
-
-const struct head *request_head(struct request *request)
-{
-    return &request->head;
-}
-
-const struct query *request_query(struct request *request)
-{
-    return &request->query;
-}
-
-struct span request_param(struct request *request, const char *name)
-{
-    return query_get(&request->query, name);
-}
-
-struct span request_body(struct request *request)
-{
-    return (struct span){request->body.data, request->body.size};
-}
-
 /* --- its head ----------------------------------------------------------- */
 
 /* whole_lines: the library shows a head's parts where they lie in its buffer.
@@ -79,12 +52,12 @@ static enum MHD_Result walk_field(void *arg, enum MHD_ValueKind kind,
 }
 
 /* whole_lines */
-static void walk_fields(struct walk *walk, struct request *request,
+static void walk_fields(struct walk *walk, struct exchange *exchange,
                         const char *method, const char *version)
 {
-    struct MHD_Connection *mhd = request->connection->mhd;
+    struct MHD_Connection *mhd = exchange->connection->mhd;
     const union MHD_ConnectionInfo *info;
-    size_t line = strlen(method) + 1 + request->target_size + 1;
+    size_t line = strlen(method) + 1 + exchange->target_size + 1;
 
     walk->loose = version != method + line;
     walk->line = version + strlen(version) + 2;
@@ -99,37 +72,38 @@ static void walk_fields(struct walk *walk, struct request *request,
                          "hold no NUL");
 }
 
-static enum err too_large(struct request *request, struct failure *why)
+static enum err too_large(struct exchange *exchange, struct failure *why)
 {
-    uint64_t max = request_worker(request)->config->max_message_bytes;
+    uint64_t max = exchange->request.worker->config->max_message_bytes;
 
     return fail(why, ERR_TOO_LARGE, "a body may have at most %llu bytes",
                 (unsigned long long)max);
 }
 
-/* Every request of a connection, not only its first, which the front door saw.
- */
-static enum err check_head(struct request *request, const char *method,
+/* Every request of a connection, not only its first, which the direct host
+ * saw. */
+static enum err check_head(struct exchange *exchange, const char *method,
                            const char *version, struct failure *why)
 {
-    struct head *head = &request->head;
+    struct head *head = &exchange->head;
     struct walk walk = {.head = head, .why = why};
     enum err rc;
 
     head_init(head);
-    rc = head_request_line(head, span_of(method),
-                           (struct span){request->target, request->target_size},
-                           span_of(version), why);
+    rc = head_request_line(
+        head, span_of(method),
+        (struct span){exchange->target, exchange->target_size},
+        span_of(version), why);
     if (rc)
         return rc;
-    walk_fields(&walk, request, method, version);
+    walk_fields(&walk, exchange, method, version);
     if (walk.err)
         return walk.err;
     rc = head_finish(head, why);
     if (rc)
         return rc;
-    if (head->length > request_worker(request)->config->max_message_bytes)
-        return too_large(request, why);
+    if (head->length > exchange->request.worker->config->max_message_bytes)
+        return too_large(exchange, why);
     return ERR_NONE;
 }
 
@@ -147,58 +121,58 @@ static enum MHD_Result rebuild_field(void *arg, enum MHD_ValueKind kind,
 
 /* A connection kept alive (by a proxy) turns into a WebSocket: the head that
  * the library has eaten is written anew for the other one to read. */
-static enum MHD_Result become_websocket(struct request *request)
+static enum MHD_Result become_websocket(struct exchange *exchange)
 {
-    struct worker *worker = request_worker(request);
+    struct worker *worker = exchange->request.worker;
     struct failure why;
     struct buf head;
     int fd;
 
-    if (handshake_check(worker->config, &request->head, &why)) {
-        request_fail_allow(request, &why,
+    if (handshake_check(worker->config, &exchange->head, &why)) {
+        request_fail_allow(&exchange->request, &why,
                            why.err == ERR_METHOD_NOT_ALLOWED ? "GET, OPTIONS"
                                                              : NULL);
-        return request_queue(request);
+        return exchange_queue(exchange);
     }
     buf_init(&head, HEAD_MAX_BYTES);
-    buf_printf(&head, "GET %.*s HTTP/1.1\r\n", (int)request->target_size,
-               request->target);
-    MHD_get_connection_values(request->connection->mhd, MHD_HEADER_KIND,
+    buf_printf(&head, "GET %.*s HTTP/1.1\r\n", (int)exchange->target_size,
+               exchange->target);
+    MHD_get_connection_values(exchange->connection->mhd, MHD_HEADER_KIND,
                               rebuild_field, &head);
     buf_append_text(&head, "\r\n");
-    fd = buf_status(&head) ? -1 : connection_duplicate(request->connection);
+    fd = buf_status(&head) ? -1 : connection_duplicate(exchange->connection);
     if (fd >= 0) {
         worker_connected(worker);
-        ws_host_adopt(worker->ws, fd, &request->head,
+        ws_host_adopt(worker->ws, fd, &exchange->head,
                       (struct span){head.data, head.size});
     }
     buf_fini(&head);
-    request->stage = STAGE_OVER;
+    exchange->request.stage = STAGE_OVER;
     return MHD_NO;
 }
 
 /* The first handler call: what is refused here closes the connection. */
-static enum MHD_Result begin(struct request *request, const char *method,
+static enum MHD_Result begin(struct exchange *exchange, const char *method,
                              const char *version)
 {
-    struct worker *worker = request_worker(request);
-    struct connection *connection = request->connection;
+    struct worker *worker = exchange->request.worker;
+    struct connection *connection = exchange->connection;
     struct failure why = {0};
+    enum err rc = check_head(exchange, method, version, &why);
 
     metrics_add(worker->metrics.requests, 1);
-    if (check_head(request, method, version, &why)) {
-        request_fail(request, &why);
-        return request_queue(request);
+    request_begin(&exchange->request, &exchange->head);
+    if (rc) {
+        request_fail(&exchange->request, &why);
+        return exchange_queue(exchange);
     }
-    request->wait_ms = bucket_spend(
+    exchange->wait_ms = bucket_spend(
         &connection->bucket, worker->config->connection_rate, clock_mono_us());
-    if (request->wait_ms)
-        request->refusal = ERR_RATE_LIMITED;
-    else if (handshake_wanted(&request->head))
-        return become_websocket(request);
-    request->stage = STAGE_BODY;
-    buf_init(&request->body, worker->config->max_message_bytes);
-    if (request->head.length || request->head.chunked)
+    if (!exchange->wait_ms && handshake_wanted(&exchange->head))
+        return become_websocket(exchange);
+    exchange->request.stage = STAGE_BODY;
+    buf_init(&exchange->body, worker->config->max_message_bytes);
+    if (exchange->head.length || exchange->head.chunked)
         connection_arm(connection, worker->config->body_timeout_ms);
     else
         wheel_disarm(&connection->deadline);
@@ -206,126 +180,119 @@ static enum MHD_Result begin(struct request *request, const char *method,
 }
 
 /* What comes beyond the limit is dropped, and beyond twice the limit, cut. */
-static enum MHD_Result take_body(struct request *request, const char *data,
+static enum MHD_Result take_body(struct exchange *exchange, const char *data,
                                  size_t *size)
 {
-    metrics_add(request_worker(request)->metrics.received_bytes, *size);
-    request->received += *size;
-    if (request->received > 2 * request->body.max)
+    metrics_add(exchange->request.worker->metrics.received_bytes, *size);
+    exchange->received += *size;
+    if (exchange->received > 2 * exchange->body.max)
         return MHD_NO;
-    if (!request->refusal)
-        buf_append(&request->body, data, *size);
-    if (!request->refusal && buf_status(&request->body)) {
-        request->refusal = buf_status(&request->body);
-        buf_fini(&request->body);
+    if (!exchange->refusal && !exchange->wait_ms)
+        buf_append(&exchange->body, data, *size);
+    if (!exchange->refusal && buf_status(&exchange->body)) {
+        exchange->refusal = buf_status(&exchange->body);
+        buf_fini(&exchange->body);
     }
     *size = 0;
     return MHD_YES;
 }
 
-/* Why the request must be refused though its head was fine. */
-static enum err refusal_of(struct request *request, struct failure *why)
+static enum MHD_Result dispatch(struct exchange *exchange)
 {
-    if (request->refusal == ERR_TOO_LARGE)
-        return too_large(request, why);
-    if (request->refusal == ERR_RATE_LIMITED) {
-        fail(why, ERR_RATE_LIMITED, "this connection asks too often");
-        why->retry_after_ms = request->wait_ms;
-        return why->err;
-    }
-    if (request->refusal)
-        return fail_plain(why, request->refusal);
-    return query_parse(&request->query,
-                       request->target +
-                           (request->head.query.data - request->target),
-                       request->head.query.size, why);
-}
-
-static enum MHD_Result dispatch(struct request *request)
-{
+    struct request *request = &exchange->request;
     struct failure why;
 
-    wheel_disarm(&request->connection->deadline);
-    request->stage = STAGE_ROUTED;
-    if (refusal_of(request, &why))
+    wheel_disarm(&exchange->connection->deadline);
+    if (exchange->refusal) {
+        if (exchange->refusal == ERR_TOO_LARGE)
+            too_large(exchange, &why);
+        else
+            fail_plain(&why, exchange->refusal);
         request_fail(request, &why);
-    else
-        route(request);
-    assert(request->stage != STAGE_ROUTED);
-    return request->stage == STAGE_PARKED ? MHD_YES : request_queue(request);
+    } else {
+        request->body = (struct span){exchange->body.data, exchange->body.size};
+        request_run(request,
+                    exchange->target +
+                        (exchange->head.query.data - exchange->target),
+                    exchange->wait_ms);
+    }
+    return request->stage == STAGE_PARKED ? MHD_YES : exchange_queue(exchange);
 }
 
-enum MHD_Result request_handle(void *cls, struct MHD_Connection *mhd,
-                               const char *url, const char *method,
-                               const char *version, const char *data,
-                               size_t *size, void **context)
+enum MHD_Result exchange_handle(void *cls, struct MHD_Connection *mhd,
+                                const char *url, const char *method,
+                                const char *version, const char *data,
+                                size_t *size, void **context)
 {
-    struct request *request = *context;
+    struct exchange *exchange = *context;
 
     (void)cls;
     (void)mhd;
     (void)url;
-    if (!request)
+    if (!exchange)
         return MHD_NO; /* there was no memory for it */
-    house_stirs(request->connection->house);
-    switch (request->stage) {
+    house_stirs(exchange->connection->house);
+    switch (exchange->request.stage) {
     case STAGE_NEW:
-        return begin(request, method, version);
+        return begin(exchange, method, version);
     case STAGE_BODY:
-        return *size ? take_body(request, data, size) : dispatch(request);
+        return *size ? take_body(exchange, data, size) : dispatch(exchange);
     default: /* resumed with its answer, or without */
-        return request_queue(request);
+        return exchange_queue(exchange);
     }
 }
 
 /* The request line is there: the only place where the library shows the target
  * as it was sent. */
-void *request_first_line(void *cls, const char *target,
-                         struct MHD_Connection *mhd)
+void *exchange_first_line(void *cls, const char *target,
+                          struct MHD_Connection *mhd)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     struct connection *connection = info ? info->socket_context : NULL;
     size_t size = strlen(target);
-    struct request *request;
+    struct exchange *exchange;
 
     (void)cls;
     if (!connection)
         return NULL;
-    request = mem_zalloc(sizeof(*request) + size + 1);
-    if (!request)
+    exchange = mem_zalloc(sizeof(*exchange) + size + 1);
+    if (!exchange)
         return NULL;
-    request->connection = connection;
-    request->target_size = size;
-    memcpy(request->target, target, size + 1);
-    connection->request = request;
+    exchange->request.backend = &http_backend;
+    exchange->request.worker = connection->house->host->worker;
+    exchange->connection = connection;
+    exchange->target_size = size;
+    memcpy(exchange->target, target, size + 1);
+    connection->exchange = exchange;
     house_stirs(connection->house);
     connection_arm(connection,
                    connection->house->host->worker->config->header_timeout_ms);
-    return request;
+    return exchange;
 }
 
 /* The library is through with a request, whatever became of it. */
-void request_completed(void *cls, struct MHD_Connection *mhd, void **context,
-                       enum MHD_RequestTerminationCode code)
+void exchange_completed(void *cls, struct MHD_Connection *mhd, void **context,
+                        enum MHD_RequestTerminationCode code)
 {
-    struct request *request = *context;
+    struct exchange *exchange = *context;
     struct connection *connection;
 
     (void)cls;
     (void)mhd;
     (void)code;
-    if (!request)
+    if (!exchange)
         return;
     *context = NULL;
-    connection = request->connection;
-    connection->request = NULL;
+    connection = exchange->connection;
+    connection->exchange = NULL;
     house_stirs(connection->house);
-    if (request->response)
-        MHD_destroy_response(request->response);
-    answer_unref(request->answer);
-    buf_fini(&request->body);
-    mem_free(request);
+    if (exchange->response)
+        MHD_destroy_response(exchange->response);
+    answer_unref(exchange->answer);
+    buf_fini(&exchange->body);
+    request_fini(&exchange->request);
+    mem_free(exchange);
     connection_arm(connection,
                    connection->house->host->worker->config->idle_timeout_ms);
     if (connection->house->host->draining)

@@ -7,7 +7,7 @@
 #ifndef RUNG_PAGES_H
 #define RUNG_PAGES_H
 
-#include "transports/http_host.h"
+#include "transports/request.h"
 
 /* Answers; false when there is no such file. */
 bool pages_serve(struct request *request);

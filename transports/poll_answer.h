@@ -14,7 +14,7 @@
 #define RUNG_POLL_ANSWER_H
 
 #include "server/session.h"
-#include "transports/http_host.h"
+#include "transports/request.h"
 
 #define POLL_BYTES (256u << 10) /* of events in one answer */
 

@@ -7,7 +7,7 @@
 #define RUNG_ROUTE_H
 
 #include "server/auth.h"
-#include "transports/http_host.h"
+#include "transports/request.h"
 
 /* Answers, parks or takes the request. */
 void route(struct request *request);

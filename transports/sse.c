@@ -3,7 +3,7 @@
  * Recycled by bytes and by time, which the cursor in each `id:` makes free. */
 #include "server/base/clock.h"
 #include "server/origin.h"
-#include "transports/http_host.h"
+#include "transports/request.h"
 #include "transports/stream_conn.h"
 #include "transports/transport.h"
 

@@ -13,7 +13,7 @@
 
 #include "server/session.h"
 
-struct request; /* an HTTP request, see http_host.h */
+struct request; /* an HTTP request, see request.h */
 
 /* Why the server ends a carrier. */
 struct farewell {

@@ -1,0 +1,255 @@
+/* What every request has, whichever host reads it: what was asked, and the
+ * header fields of its answer.
+ */
+#include "transports/request_inside.h"
+
+#include "server/base/clock.h"
+#include "server/method.h"
+#include "server/origin.h"
+#include "transports/route.h"
+
+#include <stdio.h>
+
+#define ORIGIN_MAX_BYTES 256
+
+/* --- what was asked ----------------------------------------------------- */
+
+struct worker *request_worker(struct request *request)
+{
+    return request->worker;
+}
+
+const struct head *request_head(struct request *request)
+{
+    return request->head;
+}
+
+const struct query *request_query(struct request *request)
+{
+    return &request->query;
+}
+
+struct span request_param(struct request *request, const char *name)
+{
+    return query_get(&request->query, name);
+}
+
+struct span request_body(struct request *request)
+{
+    return request->body;
+}
+
+/* --- its life ----------------------------------------------------------- */
+
+/* Without memory for it, a page of another host cannot read the answer. */
+void request_begin(struct request *request, const struct head *head)
+{
+    request->head = head;
+    if (origin_is_foreign(head) && head->origin.size < ORIGIN_MAX_BYTES &&
+        origin_allowed(request->worker->config, head))
+        request->origin = mem_strndup(head->origin.data, head->origin.size);
+}
+
+void request_run(struct request *request, char *query, uint32_t wait_ms)
+{
+    struct failure why;
+
+    request->stage = STAGE_ROUTED;
+    if (wait_ms) {
+        fail(&why, ERR_RATE_LIMITED, "this connection asks too often");
+        why.retry_after_ms = wait_ms;
+        request_fail(request, &why);
+    } else if (query_parse(&request->query, query, request->head->query.size,
+                           &why)) {
+        request_fail(request, &why);
+    } else {
+        route(request);
+    }
+    assert(request->stage != STAGE_ROUTED);
+}
+
+void request_fini(struct request *request)
+{
+    mem_free(request->origin);
+    request->origin = NULL;
+}
+
+void request_park(struct request *request, void (*gone)(void *owner),
+                  void *owner)
+{
+    assert(request->stage == STAGE_ROUTED);
+    request->stage = STAGE_PARKED;
+    request->gone = gone;
+    request->owner = owner;
+    request->backend->park(request);
+}
+
+void request_park_call(struct request *request)
+{
+    if (request->stage == STAGE_ROUTED)
+        request_park(request, NULL, NULL);
+}
+
+int request_take(struct request *request)
+{
+    assert(request->stage == STAGE_ROUTED);
+    return request->backend->take(request);
+}
+
+/* --- answers ------------------------------------------------------------ */
+
+static void respond(struct request *request, struct response *response)
+{
+    assert(request->stage < STAGE_ANSWERED);
+    request->backend->reply(request, response);
+}
+
+/* For a page of another host that is allowed to read this. */
+static void add_cors(struct response *response, const struct request *request)
+{
+    if (!request->origin)
+        return;
+    response_field(response, "Access-Control-Allow-Origin", request->origin);
+    response_field(response, "Access-Control-Expose-Headers", "Retry-After");
+}
+
+void request_reply(struct request *request, const struct reply *reply)
+{
+    struct response response;
+
+    response_init(&response, reply->status ? reply->status : 200,
+                  reply->type ? reply->type : "application/json",
+                  reply->cacheable);
+    add_cors(&response, request);
+    for (size_t i = 0; i < REPLY_HEADERS && reply->headers[i].name; i++)
+        response_field(&response, reply->headers[i].name,
+                       reply->headers[i].value);
+    response.body = reply->body;
+    response.lasting = reply->lasting;
+    respond(request, &response);
+}
+
+static void put_header(struct reply *reply, const char *name, const char *value)
+{
+    size_t at = 0;
+
+    while (reply->headers[at].name)
+        at++;
+    assert(at < REPLY_HEADERS);
+    reply->headers[at].name = name;
+    reply->headers[at].value = value;
+}
+
+static void fail_with(struct request *request, const struct failure *why,
+                      const char *allow)
+{
+    enum err wire = err_wire(why->err);
+    struct reply reply = {.status = err_status(wire)};
+    struct buf text;
+    char seconds[16];
+
+    buf_init(&text, 4096);
+    failure_write(&text, why);
+    reply.body = (struct span){text.data, text.size};
+    if (why->retry_after_ms) {
+        snprintf(seconds, sizeof(seconds), "%u",
+                 (why->retry_after_ms + 999) / 1000);
+        put_header(&reply, "Retry-After", seconds);
+    }
+    if (reply.status == 401)
+        put_header(&reply, "WWW-Authenticate", "Bearer");
+    if (wire == ERR_UNSUPPORTED_VERSION)
+        put_header(&reply, "Sec-WebSocket-Version", "13");
+    if (allow)
+        put_header(&reply, "Allow", allow);
+    request_reply(request, &reply);
+    buf_fini(&text);
+}
+
+void request_fail_counted(struct request *request, const struct failure *why)
+{
+    fail_with(request, why, NULL);
+}
+
+void request_fail_allow(struct request *request, const struct failure *why,
+                        const char *allow)
+{
+    struct metrics *metrics = &request_worker(request)->metrics;
+
+    metrics_add(metrics->errors[err_wire(why->err)], 1);
+    fail_with(request, why, allow);
+}
+
+void request_fail(struct request *request, const struct failure *why)
+{
+    request_fail_allow(request, why, NULL);
+}
+
+/* --- one answer for many ------------------------------------------------ */
+
+void answer_response(const struct answer *answer, struct response *out)
+{
+    response_init(out, 200, "application/json", false);
+    out->body = answer->body;
+}
+
+/* Of this second. `body` may lie in the text of another one. */
+static bool write_answer(struct answer *answer, struct span body)
+{
+    struct response response;
+    struct shared *text;
+
+    answer->body = body;
+    answer_response(answer, &response);
+    text = response_text(&response, false);
+    if (!text)
+        return false;
+    shared_unref(answer->text);
+    answer->text = text;
+    answer->body =
+        (struct span){text->data + text->size - body.size, body.size};
+    answer->second = clock_wall_ms() / 1000;
+    return true;
+}
+
+struct answer *answer_create(struct span body)
+{
+    struct answer *answer = mem_zalloc(sizeof(*answer));
+
+    if (!answer)
+        return NULL;
+    answer->refs = 1;
+    if (write_answer(answer, body))
+        return answer;
+    mem_free(answer);
+    return NULL;
+}
+
+struct shared *answer_text(struct answer *answer)
+{
+    if (answer->second != clock_wall_ms() / 1000 &&
+        !write_answer(answer, answer->body))
+        return NULL;
+    return answer->text;
+}
+
+void answer_unref(struct answer *answer)
+{
+    if (!answer || --answer->refs)
+        return;
+    if (answer->other)
+        answer->drop(answer->other);
+    shared_unref(answer->text);
+    mem_free(answer);
+}
+
+bool request_takes_answer(struct request *request)
+{
+    return !request->origin;
+}
+
+void request_answer(struct request *request, struct answer *answer)
+{
+    assert(request->stage < STAGE_ANSWERED);
+    request->backend->answer(request, answer);
+}

@@ -1,0 +1,67 @@
+/* What the two hosts that read requests share; the others see request.h.
+ *
+ * A host embeds struct request, keeps it for as long as request.h says, and
+ * lends it what it has read; its backend is how an answer leaves by it.
+ */
+#ifndef RUNG_REQUEST_INSIDE_H
+#define RUNG_REQUEST_INSIDE_H
+
+#include "transports/request.h"
+#include "transports/response.h"
+
+#include <assert.h>
+
+enum stage {
+    STAGE_NEW,      /* its head is being read */
+    STAGE_BODY,     /* checked; its body is being read */
+    STAGE_ROUTED,   /* given to route(), not answered yet */
+    STAGE_PARKED,   /* its answer comes later */
+    STAGE_ANSWERED, /* the answer is ready, or on its way */
+    STAGE_OVER,     /* gone or taken: close */
+};
+
+/* Each is called once the request's stage allows it, and moves it. */
+struct backend {
+    void (*reply)(struct request *request, const struct response *response);
+    void (*answer)(struct request *request, struct answer *answer);
+    void (*park)(struct request *request); /* it is STAGE_PARKED already */
+    int (*take)(struct request *request);
+};
+
+struct request {
+    const struct backend *backend;
+    struct worker *worker;
+    enum stage stage;
+    void (*gone)(void *owner); /* when parked, and not by a call */
+    void *owner;
+    char *origin; /* to be named in the answer, or NULL; owned */
+    /* Borrowed from the host until route() returns: */
+    const struct head *head;
+    struct query query;
+    struct span body;
+};
+
+/* It has that head; good for request_fail(), whatever is wrong with it. */
+void request_begin(struct request *request, const struct head *head);
+/* Answer it: 429 when it must wait, else route(). Its query, which is decoded
+ * in place, must be writable, and a byte behind it. */
+void request_run(struct request *request, char *query, uint32_t wait_ms);
+/* What request_begin() made is freed. */
+void request_fini(struct request *request);
+
+/* text_note: `text` is the answer as it is sent, Date and all; a backend that
+ * makes something else of it hangs that on `other`. */
+struct answer {
+    int refs;
+    struct shared *text;
+    struct span body; /* in it */
+    uint64_t second;  /* of its Date */
+    void *other;      /* or NULL */
+    void (*drop)(void *other);
+};
+
+/* Of today's date, borrowed; NULL: no memory. */
+struct shared *answer_text(struct answer *answer);
+void answer_response(const struct answer *answer, struct response *out);
+
+#endif
