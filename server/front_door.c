@@ -1,14 +1,14 @@
-/* The front door: a guest waits here until the whole head of its first request
- * lies in the socket, where it stays (MSG_PEEK): so whichever host is chosen
- * reads it as if nobody had been there before. */
+/* The front door: accepts, and says who carries on with what the direct host
+ * does not read itself.
+ */
 #define _GNU_SOURCE /* accept4 */
 #include "server/front_door.h"
 
 #include "server/base/clock.h"
 #include "server/base/trace.h"
 #include "server/handshake.h"
-#include "server/head.h"
 #include "server/refusal.h"
+#include "transports/direct.h"
 #include "transports/http_host.h"
 #include "transports/stream_conn.h"
 #include "transports/ws_host.h"
@@ -30,15 +30,6 @@
  * what ends readers that stopped reading (tcp(7), TCP_USER_TIMEOUT). */
 #define PEER_SILENCE_MS 120000
 
-/* Accepted, and not known yet. */
-struct guest {
-    struct front_door *door;
-    int fd;
-    struct watch watch;
-    struct wheel_node deadline;
-    struct list link;
-};
-
 struct front_door {
     struct worker *worker;
     uv_poll_t polls[LISTENER_SOCKETS];
@@ -48,134 +39,44 @@ struct front_door {
     struct wheel_node breath;
     uint64_t complained_ms;
     unsigned closing; /* uv handles */
-    struct list guests;
-    struct failure refusal; /* scratch */
-    char peeked[HEAD_MAX_BYTES];
 };
 
-/* --- guests ------------------------------------------------------------- */
+/* --- what comes in ------------------------------------------------------ */
 
-/* The guest is no more; its socket is the caller's. */
-static int guest_release(struct guest *guest)
+/* The head is whole and sound, and nothing for the direct host. */
+static void pass_on(struct worker *worker, int fd, const struct head *head)
 {
-    int fd = guest->fd;
-
-    poller_remove(&guest->door->worker->poller, fd, &guest->watch);
-    wheel_disarm(&guest->deadline);
-    list_remove(&guest->link);
-    mem_free(guest);
-    return fd;
-}
-
-static void guest_close(struct guest *guest)
-{
-    struct worker *worker = guest->door->worker;
-
-    close(guest_release(guest));
-    worker_disconnected(worker);
-}
-
-static void guest_refuse(struct guest *guest, int status,
-                         const struct failure *why)
-{
-    struct worker *worker = guest->door->worker;
-
-    refuse_socket(worker, guest_release(guest), status, why);
-}
-
-static void guest_late(struct wheel_node *node)
-{
-    guest_close(container_of(node, struct guest, deadline));
-}
-
-/* The head is whole and sound: who carries on? */
-static void guest_in(struct guest *guest, const struct head *head)
-{
-    struct worker *worker = guest->door->worker;
-    struct failure *why = &guest->door->refusal;
+    struct failure why;
 
     if (head->pieces > HEAD_MAX_PIECES) {
-        fail(why, ERR_BAD_REQUEST,
+        fail(&why, ERR_BAD_REQUEST,
              "a request may have %d headers, parameters and cookies",
              HEAD_MAX_PIECES);
-        guest_refuse(guest, 431, why);
+        refuse_socket(worker, fd, 431, &why);
         return;
     }
     if (!handshake_wanted(head)) {
-        http_host_adopt(worker->http, guest_release(guest), head);
+        http_host_adopt(worker->http, fd, head);
         return;
     }
     metrics_add(worker->metrics.requests, 1);
-    if (handshake_check(worker->config, head, why))
-        guest_refuse(guest, 0, why);
+    if (handshake_check(worker->config, head, &why))
+        refuse_socket(worker, fd, 0, &why);
     else
-        ws_host_adopt(worker->ws, guest_release(guest), head, (struct span){0});
+        ws_host_adopt(worker->ws, fd, head, (struct span){0});
 }
 
-static void look(struct watch *watch, uint32_t events)
+static void welcome(struct worker *worker, int fd)
 {
-    struct guest *guest = container_of(watch, struct guest, watch);
-    struct front_door *door = guest->door;
-    ssize_t size = recv(guest->fd, door->peeked, sizeof(door->peeked),
-                        MSG_PEEK | MSG_DONTWAIT);
-    struct head head;
-
-    (void)events;
-    if (size < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (size <= 0) {
-        guest_close(guest);
-        return;
-    }
-    switch (head_parse(&head, (struct span){door->peeked, (size_t)size},
-                       &door->refusal)) {
-    case HEAD_WHOLE:
-        guest_in(guest, &head);
-        break;
-    case HEAD_BAD:
-        guest_refuse(guest, 0, &door->refusal);
-        break;
-    case HEAD_PARTIAL:
-        if ((size_t)size == sizeof(door->peeked)) {
-            fail(&door->refusal, ERR_BAD_REQUEST,
-                 "a request's head may have %d bytes", HEAD_MAX_BYTES);
-            guest_refuse(guest, 431, &door->refusal);
-        } else if (events & EPOLLRDHUP) {
-            fail(&door->refusal, ERR_BAD_REQUEST,
-                 "the head ends before its empty line");
-            guest_refuse(guest, 0, &door->refusal);
-        } /* else the next byte is the next edge */
-        break;
-    }
-}
-
-static void welcome(struct front_door *door, int fd)
-{
-    struct worker *worker = door->worker;
-    struct guest *guest = mem_zalloc(sizeof(*guest));
     int on = 1, silence_ms = PEER_SILENCE_MS;
 
-    if (!guest)
-        goto close_fd;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &silence_ms,
                sizeof(silence_ms));
-    guest->door = door;
-    guest->fd = fd;
-    guest->watch.ready = look;
-    wheel_node_init(&guest->deadline, guest_late);
-    if (poller_add(&worker->poller, fd, EPOLLIN | EPOLLRDHUP, &guest->watch))
-        goto free_guest;
-    list_append(&door->guests, &guest->link);
-    wheel_arm(&worker->wheel, &guest->deadline,
-              clock_mono_ms() + worker->config->header_timeout_ms);
-    return;
-
-free_guest:
-    mem_free(guest);
-close_fd:
-    close(fd);
-    worker_disconnected(worker);
+    if (direct_host_adopt(worker->direct, fd)) {
+        close(fd);
+        worker_disconnected(worker);
+    }
 }
 
 /* --- accepting ---------------------------------------------------------- */
@@ -265,7 +166,7 @@ static void accept_some(uv_poll_t *poll, int status, int events)
             continue;
         }
         worker_connected(worker);
-        welcome(door, fd);
+        welcome(worker, fd);
     }
 }
 
@@ -327,13 +228,15 @@ enum err front_door_create(struct front_door **out, struct worker *worker,
     door->worker = worker;
     take_spare(door);
     wheel_node_init(&door->breath, breathe);
-    list_init(&door->guests);
     rc = ws_host_create(&worker->ws, worker);
     if (rc)
         goto free_door;
     rc = http_host_create(&worker->http, worker);
     if (rc)
         goto destroy_ws;
+    rc = direct_host_create(&worker->direct, worker, pass_on);
+    if (rc)
+        goto destroy_http;
     while (listener->count && !rc) {
         rc = listen_to(door, listener->fds[listener->count - 1]);
         if (!rc)
@@ -346,6 +249,8 @@ enum err front_door_create(struct front_door **out, struct worker *worker,
 
 stop:
     stop_listening(door);
+    direct_host_destroy(worker->direct);
+destroy_http:
     http_host_destroy(worker->http);
 destroy_ws:
     ws_host_close(worker->ws);
@@ -358,15 +263,18 @@ free_door:
 
 bool front_door_turn(struct front_door *door)
 {
-    ws_host_turn(door->worker->ws);
-    return http_host_turn(door->worker->http);
+    struct worker *worker = door->worker;
+    bool idle;
+
+    ws_host_turn(worker->ws);
+    idle = direct_host_turn(worker->direct);
+    return http_host_turn(worker->http) && idle;
 }
 
 void front_door_drain(struct front_door *door)
 {
     stop_listening(door);
-    list_each_safe (link, &door->guests)
-        guest_close(container_of(link, struct guest, link));
+    direct_host_drain(door->worker->direct);
     http_host_drain(door->worker->http);
     ws_host_drain(door->worker->ws);
 }
@@ -381,6 +289,8 @@ void front_door_close(struct front_door *door)
 {
     front_door_drain(door);
     stream_close_all(door->worker);
+    direct_host_destroy(door->worker->direct);
+    door->worker->direct = NULL;
     http_host_destroy(door->worker->http);
     door->worker->http = NULL;
     ws_host_close(door->worker->ws);

@@ -1,8 +1,9 @@
-/* The front door: accepts, waits for a request's whole head without taking it
- * out of the socket, refuses what is malformed, and gives the socket to the
+/* The front door: accepts, and gives the socket to the direct host, which waits
+ * for a request's whole head without taking it out of the socket and refuses
+ * what is malformed; what that does not read itself goes from here to the
  * WebSocket host or to the HTTP host.
  *
- * Errors   a peer's faults are answered (400, 426, 431, 503 …) and closed.
+ * Errors   a peer's faults are answered (426, 431, 503 …) and closed.
  * Threads  the worker's loop; create before it runs.
  */
 #ifndef RUNG_FRONT_DOOR_H
@@ -11,7 +12,7 @@
 #include "server/listener.h"
 #include "server/worker.h"
 
-/* Creates both hosts as well and sets worker->http and worker->ws. Takes the
+/* Creates the hosts as well and sets worker->direct, ->http and ->ws. Takes the
  * sockets out of `listener`. */
 MUST_CHECK enum err front_door_create(struct front_door **out,
                                       struct worker *worker,

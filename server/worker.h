@@ -24,6 +24,7 @@
 #include <stdbool.h>
 
 struct front_door;
+struct direct_host;
 struct http_host;
 struct ws_host;
 struct server;
@@ -42,6 +43,7 @@ struct worker {
     struct wheel wheel; /* advanced by a 50 ms timer */
     struct port port;   /* from the sequencer */
     struct front_door *door;
+    struct direct_host *direct;
     struct http_host *http;
     struct ws_host *ws;
     uint64_t now_ms; /* monotonic, refreshed once per loop turn */

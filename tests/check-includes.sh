@@ -58,6 +58,12 @@ rule '<microhttpd.h> lives in the files of transports/http_host.h, not in it' \
     'microhttpd\.h' $(files | grep -vE "^$http$")
 rule 'what these files share stays among them' 'transports/http_inside\.h' \
     $(files | grep -vE "^$http$")
+direct='transports/direct(_reply\.c|_inside\.h|\.c)'
+rule 'what the direct host shares stays in its files' \
+    'transports/direct_inside\.h' $(files | grep -vE "^$direct$")
+rule 'only the hosts and request.c look into a request' \
+    'transports/request_inside\.h' \
+    $(files ! -path 'transports/request.c' | grep -vE "^($http|$direct)$")
 rule '<libwebsockets.h> lives in transports/ws_host.c, and in the client of tail' 'libwebsockets\.h' \
     $(files ! -path 'transports/ws_host.c' ! -path 'server/cli/ws_client.c')
 rule '<jwt.h> lives in server/auth.c' 'jwt\.h' $(files ! -path 'server/auth.c')

@@ -1,0 +1,61 @@
+/* What the direct host's files share: direct.c reads, direct_reply.c answers.
+ */
+#ifndef RUNG_DIRECT_INSIDE_H
+#define RUNG_DIRECT_INSIDE_H
+
+#include "server/base/poller.h"
+#include "server/limits.h"
+#include "transports/direct.h"
+#include "transports/request_inside.h"
+
+#define DIRECT_PEEK_BYTES (2 * HEAD_MAX_BYTES)
+
+struct direct_host {
+    struct worker *worker;
+    direct_pass *pass;
+    struct list all, again;
+    struct failure refusal;         /* scratch */
+    char peeked[DIRECT_PEEK_BYTES]; /* scratch: what waits in one socket */
+};
+
+/* A request whose body comes in pieces: its head was taken out of the socket
+ * and lies here, the body goes behind it. */
+struct gathering {
+    size_t size; /* that the whole will have */
+    struct buf text;
+};
+
+/* One TCP connection, and its current request. */
+struct direct {
+    struct request request;
+    int fd;
+    bool more;    /* the socket may hold something that was not looked at */
+    bool begun;   /* some of a head has come: its deadline runs */
+    bool left;    /* the peer has said that it is done */
+    bool closing; /* its last answer is on its way */
+    bool broken;  /* close */
+    struct watch watch;
+    struct wheel_node deadline; /* of an idle peer, a head, a body */
+    struct list link;           /* host->all */
+    struct list again;          /* host->again, or nowhere */
+    struct bucket bucket;
+    struct gathering *gathering; /* in STAGE_BODY */
+    struct shared *rest;         /* of an answer, or NULL: … */
+    size_t offset;               /* … what the socket has not taken yet */
+};
+
+extern const struct backend direct_backend; /* direct_reply.c */
+
+static inline struct direct *direct_of(struct request *request)
+{
+    return container_of(request, struct direct, request);
+}
+
+/* direct.c: soon, from the loop, go on with it. */
+void direct_again(struct direct *direct);
+/* direct.c: its request was answered, and nothing of that is left to send. */
+void direct_next(struct direct *direct);
+/* direct_reply.c: send what is left, as far as the socket takes it. */
+void direct_flush(struct direct *direct);
+
+#endif

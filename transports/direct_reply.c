@@ -1,0 +1,98 @@
+/* Answers on a direct connection: one send() each. What the socket does not
+ * take is kept, by reference, and no request is read until it has gone out.
+ */
+#include "transports/direct_inside.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+
+void direct_flush(struct direct *direct)
+{
+    while (direct->rest) {
+        ssize_t sent = send(direct->fd, direct->rest->data + direct->offset,
+                            direct->rest->size - direct->offset,
+                            MSG_NOSIGNAL | MSG_DONTWAIT);
+
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent < 0) {
+            direct->broken = direct->broken || errno != EAGAIN;
+            return;
+        }
+        direct->offset += (size_t)sent;
+        if (direct->offset < direct->rest->size)
+            continue; /* the next send says EAGAIN, which arms the edge */
+        shared_unref(direct->rest);
+        direct->rest = NULL;
+    }
+}
+
+/* Takes the reference; NULL: no memory for the answer. A parked request is
+ * answered from inside somebody else's work: what comes next must wait. */
+static void answered(struct direct *direct, struct shared *text)
+{
+    bool parked = direct->request.stage == STAGE_PARKED;
+
+    direct->request.stage = STAGE_ANSWERED;
+    direct->broken = direct->broken || !text;
+    direct->rest = text;
+    direct->offset = 0;
+    direct_flush(direct);
+    if (!parked)
+        return; /* inside route(), whose caller goes on */
+    if (!direct->rest && !direct->broken && !direct->closing)
+        direct_next(direct);
+    if (direct->more || direct->broken || (direct->closing && !direct->rest))
+        direct_again(direct);
+}
+
+static void reply(struct request *request, const struct response *response)
+{
+    struct direct *direct = direct_of(request);
+
+    direct->closing = request->worker->draining;
+    answered(direct, response_text(response, direct->closing));
+}
+
+static void answer(struct request *request, struct answer *answer)
+{
+    struct shared *text;
+
+    if (request->worker->draining) { /* which it must be told */
+        struct response response;
+
+        answer_response(answer, &response);
+        reply(request, &response);
+        return;
+    }
+    text = answer_text(answer);
+    answered(direct_of(request), text ? shared_ref(text) : NULL);
+}
+
+/* A peer that left before there was anything to tell is told of a turn later.
+ */
+static void park(struct request *request)
+{
+    struct direct *direct = direct_of(request);
+
+    if (request->gone && direct->left)
+        direct_again(direct);
+}
+
+static int take(struct request *request)
+{
+    struct direct *direct = direct_of(request);
+    int fd = direct->fd;
+
+    poller_remove(&request->worker->poller, fd, &direct->watch);
+    direct->fd = -1;
+    request->stage = STAGE_OVER;
+    return fd;
+}
+
+const struct backend direct_backend = {
+    .reply = reply,
+    .answer = answer,
+    .park = park,
+    .take = take,
+};
