@@ -28,6 +28,7 @@ HARDEN   := -fstack-protector-strong $(if $(filter -O0,$(CFLAGS)),,\
 LINKING  := -pie -Wl,-z,relro,-z,now
 ifeq ($(SANITIZE),)
   B      ?= build
+  PKGS   += jemalloc # the sanitizers bring an allocator of their own
 else
   comma  := ,
   SLUG   := $(subst $(comma),-,$(SANITIZE))
@@ -104,8 +105,8 @@ $B/pack_web: tools/pack_web.c server/assets.c server/assets.h
 $B/flags: FORCE
 	@pkg-config --exists $(PKGS) || { echo "something is missing: make deps" >&2; exit 1; }
 	@mkdir -p $(@D)
-	@echo '$(subst ','\'',$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS))' | cmp -s - $@ || \
-	    echo '$(subst ','\'',$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS))' > $@
+	@echo '$(subst ','\'',$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(LIBS))' | cmp -s - $@ || \
+	    echo '$(subst ','\'',$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(LIBS))' > $@
 $B/web_list: FORCE
 	@mkdir -p $(@D)
 	@echo '$(WEB)' | cmp -s - $@ || echo '$(WEB)' > $@
@@ -239,6 +240,7 @@ deps:
 	$(call need,pkg-config --exists openssl,libssl-dev) \
 	$(call need,pkg-config --exists libcurl,libcurl4-openssl-dev) \
 	$(call need,pkg-config --exists zlib,zlib1g-dev) \
+	$(call need,pkg-config --exists jemalloc,libjemalloc-dev) \
 	$(call need,echo '#include <uthash.h>' | $(CC) -E -,uthash-dev) \
 	$(apt)
 
