@@ -4,6 +4,7 @@
 #include "server/auth.h"
 #include "server/base/clock.h"
 #include "server/base/mem.h"
+#include "server/token_cache.h"
 
 #include <assert.h>
 #include <jansson.h>
@@ -12,26 +13,17 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
-#include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define TOKEN_MAX_BYTES 8192
 #define RSA_MIN_BITS 2048
-#define CACHE_SLOTS 8192 /* a power of two; 64 KiB, and what is remembered */
 #define EXP_MAX_S (UINT64_C(9007199254740991) / 1000)
-
-/* A token seen before. Direct-mapped, so bounded: two tokens that meet in a
- * slot only cost each other a signature. */
-struct remembered {
-    unsigned char hash[SHA256_DIGEST_LENGTH];
-    struct identity who;
-};
 
 struct auth {
     struct config *config; /* a reference */
     uint64_t checked;
-    struct remembered *cache[CACHE_SLOTS];
+    struct token_cache known;
 };
 
 /* A token taken apart; every span points into it. */
@@ -344,37 +336,6 @@ static bool signed_by(const struct app_config *app, struct span token,
     return false;
 }
 
-/* ---- the cache ------------------------------------------------------------
- */
-
-static struct remembered **slot_of(struct auth *auth, const unsigned char *hash)
-{
-    size_t index = (size_t)hash[0] << 8 | hash[1];
-
-    return &auth->cache[index & (CACHE_SLOTS - 1)];
-}
-
-static void remember(struct auth *auth, const unsigned char *hash,
-                     const struct identity *who)
-{
-    struct remembered **slot = slot_of(auth, hash);
-
-    if (!*slot)
-        *slot = mem_alloc(sizeof(**slot));
-    if (!*slot)
-        return; /* it will be checked again */
-    memcpy((*slot)->hash, hash, sizeof((*slot)->hash));
-    (*slot)->who = *who;
-}
-
-static void forget_all(struct auth *auth)
-{
-    for (size_t i = 0; i < CACHE_SLOTS; i++) {
-        mem_free(auth->cache[i]);
-        auth->cache[i] = NULL;
-    }
-}
-
 /* ---- verifying ------------------------------------------------------------
  */
 
@@ -410,26 +371,17 @@ static enum err check_fresh(struct auth *auth, struct span token,
 enum err auth_verify(struct auth *auth, struct span token, struct identity *out,
                      struct failure *why)
 {
-    unsigned char hash[SHA256_DIGEST_LENGTH];
-    struct remembered *known;
-    struct identity who = {.expires_ms = 0};
-
     if (token.size == 0)
         return fail_plain(why, ERR_UNAUTHORIZED);
-    SHA256((const unsigned char *)token.data, token.size, hash);
-    known = *slot_of(auth, hash);
-    if (known && memcmp(known->hash, hash, sizeof(hash)) == 0) {
-        who = known->who;
-    } else {
-        enum err rc = check_fresh(auth, token, &who, why);
+    if (!token_cache_find(&auth->known, token, out)) {
+        enum err rc = check_fresh(auth, token, out, why);
 
         if (rc)
             return rc;
-        remember(auth, hash, &who);
+        token_cache_add(&auth->known, token, out);
     }
-    if (clock_wall_ms() >= who.expires_ms)
+    if (clock_wall_ms() >= out->expires_ms)
         return fail_plain(why, ERR_TOKEN_EXPIRED);
-    *out = who;
     return ERR_NONE;
 }
 
@@ -458,14 +410,14 @@ void auth_use(struct auth *auth, struct config *config)
 
     auth->config = config_ref(config);
     config_unref(old);
-    forget_all(auth);
+    token_cache_clear(&auth->known);
 }
 
 void auth_destroy(struct auth *auth)
 {
     if (!auth)
         return;
-    forget_all(auth);
+    token_cache_clear(&auth->known);
     config_unref(auth->config);
     mem_free(auth);
 }

@@ -7,10 +7,10 @@
  * Units    exp in seconds as in RFC 7519; expires_ms in milliseconds.
  * Errors   ERR_UNAUTHORIZED or ERR_TOKEN_EXPIRED, with a message for the client
  *          that never repeats the token.
- * Threads  a `struct auth` belongs to one worker (it has a cache of verified
- *          tokens, keyed by their SHA-256, bounded in number; `exp` is checked
- *          on every use). auth_mint() and friends: any thread.
- * Memory   the identity is copied into what the caller provides.
+ * Threads  a `struct auth` belongs to one worker (it remembers verified tokens,
+ *          server/token_cache.h; `exp` is checked on every use). auth_mint()
+ * and friends: any thread. Memory   the identity is copied into what the caller
+ * provides.
  */
 #ifndef RUNG_AUTH_H
 #define RUNG_AUTH_H
@@ -47,6 +47,7 @@ void auth_destroy(struct auth *auth);
 /* After SIGHUP: other keys; forgets the cache. */
 void auth_use(struct auth *auth, struct config *config);
 
+/* On error *out is undefined. */
 MUST_CHECK enum err auth_verify(struct auth *auth, struct span token,
                                 struct identity *out, struct failure *why);
 

@@ -2,6 +2,7 @@
 #include "server/auth.h"
 #include "server/base/clock.h"
 #include "server/base/mem.h"
+#include "server/token_cache.h"
 
 #include <openssl/ec.h>
 #include <openssl/evp.h>
@@ -252,6 +253,48 @@ static void a_token_is_checked_once_and_then_remembered(void **state)
     assert_int_equal(auth_take_checked(auth), 1);
     assert_int_equal(auth_take_checked(auth), 0);
     auth_destroy(auth);
+}
+
+/* A token of its own for each user, of a signature that is only its name. */
+static void many_tokens_are_remembered_within_the_bound(void **state)
+{
+    enum { MANY = 100000 };
+    struct token_cache cache = {0};
+    struct identity who = {.app = "shop", .inbox = 7, .expires_ms = 9};
+    char token[200], first[200];
+    size_t kept = 0;
+
+    (void)state;
+    memset(token, 'x', sizeof(token));
+    for (unsigned i = 0; i < MANY; i++) {
+        snprintf(who.user, sizeof(who.user), "u%u", i);
+        snprintf(token + 180, 20, "%019u", i * 2654435761u);
+        if (i == 0)
+            memcpy(first, token, sizeof(first));
+        token_cache_add(&cache, (struct span){token, 199}, &who);
+        assert_true(cache.bytes <= TOKEN_CACHE_MAX_BYTES);
+        assert_true(token_cache_find(&cache, (struct span){first, 199}, &who));
+        assert_string_equal(who.user, "u0");
+    }
+    for (unsigned i = 0; i < MANY; i++) {
+        char user[20];
+
+        snprintf(user, sizeof(user), "u%u", i);
+        snprintf(token + 180, 20, "%019u", i * 2654435761u);
+        if (!token_cache_find(&cache, (struct span){token, 199}, &who))
+            continue;
+        kept++;
+        assert_string_equal(who.user, user);
+        assert_string_equal(who.device, "");
+        assert_int_equal(who.inbox, 7);
+        assert_int_equal(who.expires_ms, 9);
+    }
+    assert_int_equal(kept, cache.count);
+    assert_true(kept > MANY / 2);
+    token[10] = 'y'; /* another token with the end of a known one */
+    assert_false(token_cache_find(&cache, (struct span){token, 199}, &who));
+    token_cache_clear(&cache);
+    assert_false(token_cache_find(&cache, (struct span){first, 199}, &who));
 }
 
 static void other_keys_forget_what_was_remembered(void **state)
@@ -593,6 +636,7 @@ int main(void)
         test(expiry_counts_on_every_use),
         test(only_a_signed_token_is_called_expired),
         test(a_token_is_checked_once_and_then_remembered),
+        test(many_tokens_are_remembered_within_the_bound),
         test(other_keys_forget_what_was_remembered),
         test(the_claims_must_be_there_and_good),
         test(nothing_but_a_whole_token_is_taken),
