@@ -2,9 +2,7 @@
  * already, so that delivering a message never parses it. */
 #include "server/event.h"
 
-#include <inttypes.h>
 #include <jansson.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,15 +22,39 @@ void event_unref(struct event *event)
 
 /* --- text --------------------------------------------------------------- */
 
+#define EACH_BYTE(value) (UINT64_C(0x0101010101010101) * (value))
+
+/* Its top bits tell of bytes that are zero, and perhaps of one behind such. */
+static uint64_t zeroes(uint64_t word)
+{
+    return (word - EACH_BYTE(1)) & ~word;
+}
+
+/* Whether all eight are printable ASCII and need no escape. */
+static bool plain_word(uint64_t word)
+{
+    uint64_t odd = word | ((word - EACH_BYTE(0x20)) & ~word) |
+                   zeroes(word ^ EACH_BYTE('"')) |
+                   zeroes(word ^ EACH_BYTE('\\')) |
+                   zeroes(word ^ EACH_BYTE(0x7f));
+
+    return !(odd & EACH_BYTE(0x80));
+}
+
 static bool plain(struct span text)
 {
-    for (size_t i = 0; i < text.size; i++) {
-        unsigned char c = (unsigned char)text.data[i];
+    uint64_t word = EACH_BYTE(' ');
+    size_t at = 0;
 
-        if (c < 0x20 || c >= 0x7f || c == '"' || c == '\\')
+    for (; text.size - at >= sizeof word; at += sizeof word) {
+        memcpy(&word, text.data + at, sizeof word);
+        if (!plain_word(word))
             return false;
     }
-    return true;
+    word = EACH_BYTE(' ');
+    if (text.size > at)
+        memcpy(&word, text.data + at, text.size - at);
+    return plain_word(word);
 }
 
 static int append_dumped(const char *data, size_t size, void *buf)
@@ -60,7 +82,13 @@ void json_quote(struct buf *out, struct span text)
 
 size_t cursor_write(char out[CURSOR_MAX_BYTES], const char *epoch, lsn at)
 {
-    return (size_t)snprintf(out, CURSOR_MAX_BYTES, "%.8s-%" PRIu64, epoch, at);
+    size_t size = strnlen(epoch, 8);
+
+    memcpy(out, epoch, size);
+    out[size++] = '-';
+    size += u64_write(out + size, at);
+    out[size] = 0;
+    return size;
 }
 
 enum err cursor_parse(struct span text, char epoch[9], lsn *at)

@@ -33,20 +33,26 @@ void poll_answer_write(struct buf *out, struct carrier *carrier,
     lsn at = burst && burst->last ? burst->last : carrier_at(carrier);
     char cursor[CURSOR_MAX_BYTES];
 
-    cursor_write(cursor, store_epoch(worker_store(carrier->worker)), at);
+    (void)buf_reserve(out, 128 + (events ? events->size : 0));
     buf_append_text(out, "{");
     if (carrier->now)
         write_hello(out, carrier);
-    buf_printf(out, "\"cursor\":\"%s\",", cursor);
-    if (carrier->conv)
-        buf_printf(out, "\"after\":%llu,",
-                   (unsigned long long)carrier_seq(carrier));
-    buf_append_text(out, "\"events\":[");
+    buf_append_text(out, "\"cursor\":\"");
+    buf_append(
+        out, cursor,
+        cursor_write(cursor, store_epoch(worker_store(carrier->worker)), at));
+    if (carrier->conv) {
+        buf_append_text(out, "\",\"after\":");
+        buf_append_u64(out, carrier_seq(carrier));
+        buf_append_text(out, ",\"events\":[");
+    } else {
+        buf_append_text(out, "\",\"events\":[");
+    }
     if (events)
         buf_append(out, events->data, events->size);
     else if (burst)
         out->failed = out->short_of_memory = true;
-    buf_printf(out, "],\"more\":%s}", more ? "true" : "false");
+    buf_append_text(out, more ? "],\"more\":true}" : "],\"more\":false}");
 }
 
 /* --- shared ------------------------------------------------------------- */

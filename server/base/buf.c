@@ -8,11 +8,6 @@
 
 #define FIRST_CAPACITY 128
 
-struct span span_of(const char *text)
-{
-    return (struct span){text, text ? strlen(text) : 0};
-}
-
 bool span_equal(struct span a, struct span b)
 {
     return a.size == b.size &&
@@ -78,39 +73,24 @@ char *buf_reserve(struct buf *buf, size_t size)
     return buf->data + buf->size;
 }
 
-void buf_append(struct buf *buf, const void *data, size_t size)
+size_t u64_write(char out[U64_DIGITS], uint64_t number)
 {
-    if (!size)
-        return;
-
-    char *room = buf_reserve(buf, size);
-
-    if (!room)
-        return;
-    memcpy(room, data, size);
-    buf->size += size;
-}
-
-void buf_append_span(struct buf *buf, struct span span)
-{
-    buf_append(buf, span.data, span.size);
-}
-
-void buf_append_text(struct buf *buf, const char *text)
-{
-    buf_append_span(buf, span_of(text));
-}
-
-void buf_append_u64(struct buf *buf, uint64_t number)
-{
-    char digits[20]; /* as many as 2^64 - 1 has */
+    char digits[U64_DIGITS];
     size_t at = sizeof(digits);
 
     do {
         digits[--at] = (char)('0' + number % 10);
         number /= 10;
     } while (number);
-    buf_append(buf, digits + at, sizeof(digits) - at);
+    memcpy(out, digits + at, sizeof(digits) - at);
+    return sizeof(digits) - at;
+}
+
+void buf_append_u64(struct buf *buf, uint64_t number)
+{
+    char digits[U64_DIGITS];
+
+    buf_append(buf, digits, u64_write(digits, number));
 }
 
 void buf_printf(struct buf *buf, const char *fmt, ...)

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct buf {
     char *data; /* NULL while empty and never grown; not terminated */
@@ -30,7 +31,11 @@ struct span {
 };
 
 #define SPAN(literal) ((struct span){(literal), sizeof(literal) - 1})
-struct span span_of(const char *text); /* NULL gives an empty span */
+/* NULL gives an empty span */
+static inline struct span span_of(const char *text)
+{
+    return (struct span){text, text ? strlen(text) : 0};
+}
 bool span_equal(struct span a, struct span b);
 bool span_is(struct span a, const char *text);
 
@@ -39,12 +44,41 @@ void buf_fini(struct buf *buf);
 void buf_reset(struct buf *buf); /* empty again; keeps the memory */
 char *buf_reserve(struct buf *buf,
                   size_t size); /* room for size more, or NULL */
-void buf_append(struct buf *buf, const void *data, size_t size);
-void buf_append_span(struct buf *buf, struct span span);
-void buf_append_text(struct buf *buf, const char *text);
+
+/* Inline, for events and answers are composed of many short pieces. */
+static inline void buf_append(struct buf *buf, const void *data, size_t size)
+{
+    char *room = buf->data;
+
+    if (!size)
+        return;
+    if (buf->failed || size > buf->capacity - buf->size)
+        room = buf_reserve(buf, size);
+    else
+        room += buf->size;
+    if (!room)
+        return;
+    memcpy(room, data, size);
+    buf->size += size;
+}
+
+static inline void buf_append_span(struct buf *buf, struct span span)
+{
+    buf_append(buf, span.data, span.size);
+}
+
+static inline void buf_append_text(struct buf *buf, const char *text)
+{
+    buf_append_span(buf, span_of(text));
+}
+
 void buf_append_u64(struct buf *buf, uint64_t number); /* decimal */
 void buf_printf(struct buf *buf, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* ERR_NONE, ERR_TOO_LARGE (max) or ERR_NOMEM. */
 MUST_CHECK enum err buf_status(const struct buf *buf);
+
+/* The same into memory of one's own, not terminated; returns its length. */
+#define U64_DIGITS 20 /* as many as 2^64 - 1 has */
+size_t u64_write(char out[U64_DIGITS], uint64_t number);
 
 #endif

@@ -126,6 +126,28 @@ static void text_is_quoted_as_json_wants_it(void **state)
     buf_fini(&out);
 }
 
+static void any_character_at_any_place_is_quoted_right(void **state)
+{
+    char text[20];
+    struct buf out;
+    json_t *back;
+
+    (void)state;
+    buf_init(&out, 1000);
+    for (size_t place = 0; place < sizeof text; place++)
+        for (int c = 1; c < 128; c++) {
+            memset(text, 'a', sizeof text);
+            text[place] = (char)c;
+            buf_reset(&out);
+            json_quote(&out, (struct span){text, sizeof text});
+            back = json_loadb(out.data, out.size, JSON_DECODE_ANY, NULL);
+            assert_int_equal(json_string_length(back), sizeof text);
+            assert_memory_equal(json_string_value(back), text, sizeof text);
+            json_decref(back);
+        }
+    buf_fini(&out);
+}
+
 static void a_cursor_survives_the_way_out_and_back(void **state)
 {
     char text[CURSOR_MAX_BYTES], epoch[9];
@@ -296,6 +318,7 @@ int main(void)
         cmocka_unit_test(a_trimmed_message_shows_nothing),
         cmocka_unit_test(a_group_shows_its_name_and_members),
         cmocka_unit_test(text_is_quoted_as_json_wants_it),
+        cmocka_unit_test(any_character_at_any_place_is_quoted_right),
         cmocka_unit_test(a_cursor_survives_the_way_out_and_back),
         cmocka_unit_test(what_is_no_cursor_is_refused),
         cmocka_unit_test(all_readers_of_a_burst_share_its_bytes),
