@@ -198,6 +198,8 @@ static void deliver_entry(struct conversation_watch *watch,
     if (entry->seq) {
         watch->heard_seq = entry->seq;
         watch->heard_lsn = entry->lsn;
+        watch->heard_from =
+            entry->kind == ENTRY_MESSAGE ? author_hash(entry->from) : 0;
     }
     if (!anyone_listens(watch)) {
         spread_latest(watch);

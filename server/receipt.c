@@ -8,8 +8,13 @@
  * late_note: what could not be stored now (the store refuses, the queue is
  * full, too many at once, a cursor ahead of what this worker has heard of) is
  * tried again by the timer: the client may never present anything newer.
+ *
+ * heard_note: who presents the newest that this worker has heard of in a
+ * conversation, which is the rule where people talk, is answered from what the
+ * watch knows of that entry. The store is read for the others only.
  */
 #include "server/base/clock.h"
+#include "server/base/mem.h"
 #include "server/base/trace.h"
 #include "server/watch.h"
 
@@ -92,9 +97,65 @@ static struct delivered *delivered_create(struct interest *interest,
     return delivered;
 }
 
+/* A read transaction, begun when the first of a session's conversations needs
+ * it. */
+struct lookup {
+    struct reader *reader;
+    bool begun;
+};
+
+static enum err need_reader(struct lookup *lookup)
+{
+    enum err rc = lookup->begun ? ERR_NONE : reader_begin(lookup->reader);
+
+    lookup->begun = !rc;
+    return rc;
+}
+
+static enum err seq_at(const struct interest *interest, struct lookup *lookup,
+                       lsn at, uint64_t *seq)
+{
+    const struct conversation_watch *watch = interest->watch;
+    enum err rc;
+
+    *seq = watch->heard_seq;
+    if (watch->heard_seq && watch->heard_lsn <= at)
+        return ERR_NONE; /* heard_note */
+    rc = need_reader(lookup);
+    return rc ? rc : reader_seq_at(lookup->reader, watch->no, at, seq);
+}
+
+static enum err need_delivered(struct interest *interest, struct lookup *lookup)
+{
+    const struct person *who = &interest->session->who;
+    struct marks marks;
+    enum err rc;
+
+    if (interest->delivered != DELIVERED_UNKNOWN)
+        return ERR_NONE;
+    rc = need_reader(lookup);
+    if (!rc)
+        rc = reader_marks(lookup->reader, span_of(who->app), span_of(who->user),
+                          interest->stint.conv, &marks);
+    if (rc)
+        return rc;
+    interest->delivered = marks.delivered_seq;
+    return ERR_NONE;
+}
+
+/* Whether it is a message, and surely by somebody else. */
+static bool heard_from_other(const struct interest *interest, uint64_t seq)
+{
+    const struct conversation_watch *watch = interest->watch;
+    const char *user = interest->session->who.user;
+
+    return seq == watch->heard_seq && watch->heard_from &&
+           watch->heard_from != author_hash(span_of(user));
+}
+
 /* Whether storing `seq` as the mark would say something new: whether one of
  * those it newly covers is by somebody else. */
-static enum err is_news(const struct interest *interest, struct reader *reader,
+static enum err is_news(const struct interest *interest, struct lookup *lookup,
                         uint64_t seq, bool *news)
 {
     const struct person *who = &interest->session->who;
@@ -103,28 +164,52 @@ static enum err is_news(const struct interest *interest, struct reader *reader,
 
     if (from < interest->stint.from_seq)
         from = interest->stint.from_seq;
-    *news = seq - from >= LOOK_BACK;
+    *news = seq - from >= LOOK_BACK || heard_from_other(interest, seq);
     if (*news)
         return ERR_NONE;
-    rc = reader_count_unread(reader, span_of(who->app), span_of(who->user),
-                             interest->stint.conv, from, seq, &unread);
+    rc = need_reader(lookup);
+    if (!rc)
+        rc = reader_count_unread(lookup->reader, span_of(who->app),
+                                 span_of(who->user), interest->stint.conv, from,
+                                 seq, &unread);
     *news = unread > 0;
     return rc;
 }
 
-static enum err store_mark(struct interest *interest, struct reader *reader,
+/* The watch keeps the name for the next mark. */
+static enum err need_name(const struct interest *interest,
+                          struct lookup *lookup)
+{
+    struct conversation_watch *watch = interest->watch;
+    struct conversation conversation;
+    enum err rc;
+
+    if (watch->marked_as)
+        return ERR_NONE;
+    rc = need_reader(lookup);
+    if (!rc)
+        rc = reader_conversation_no(lookup->reader,
+                                    span_of(interest->session->who.app),
+                                    watch->no, &conversation);
+    if (rc)
+        return rc;
+    watch->marked_as =
+        mem_strndup(conversation.name.data, conversation.name.size);
+    return watch->marked_as ? ERR_NONE : ERR_NOMEM;
+}
+
+static enum err store_mark(struct interest *interest, struct lookup *lookup,
                            uint64_t seq)
 {
     struct session *session = interest->session;
-    struct conversation conversation;
     struct delivered *delivered;
     struct failure why;
-    enum err rc = reader_conversation_no(reader, span_of(session->who.app),
-                                         interest->stint.conv, &conversation);
+    enum err rc = need_name(interest, lookup);
 
     if (rc)
         return rc;
-    delivered = delivered_create(interest, conversation.name, seq);
+    delivered =
+        delivered_create(interest, span_of(interest->watch->marked_as), seq);
     if (!delivered)
         return ERR_NOMEM;
     rc = sequencer_submit(session->hub->worker->server->sequencer,
@@ -137,27 +222,20 @@ static enum err store_mark(struct interest *interest, struct reader *reader,
 }
 
 /* The mark that the presented cursor means in one conversation. */
-static enum err record_one(struct interest *interest, struct reader *reader,
+static enum err record_one(struct interest *interest, struct lookup *lookup,
                            lsn at)
 {
-    const struct person *who = &interest->session->who;
-    conv_no conv = interest->stint.conv;
-    struct marks marks;
     bool news = false;
     uint64_t seq;
-    enum err rc = reader_seq_at(reader, conv, at, &seq);
+    enum err rc = seq_at(interest, lookup, at, &seq);
 
-    if (!rc && interest->delivered == DELIVERED_UNKNOWN) {
-        rc = reader_marks(reader, span_of(who->app), span_of(who->user), conv,
-                          &marks);
-        if (!rc)
-            interest->delivered = marks.delivered_seq;
-    }
+    if (!rc)
+        rc = need_delivered(interest, lookup);
     if (rc || seq <= interest->delivered || seq < interest->stint.from_seq)
         return rc;
-    rc = is_news(interest, reader, seq, &news);
+    rc = is_news(interest, lookup, seq, &news);
     if (!rc && news)
-        rc = store_mark(interest, reader, seq);
+        rc = store_mark(interest, lookup, seq);
     if (!rc)
         interest->delivered = seq;
     return rc;
@@ -166,13 +244,11 @@ static enum err record_one(struct interest *interest, struct reader *reader,
 /* *all: nothing is left for another time. */
 static enum err record_all(struct session *session, lsn at, bool *all)
 {
-    struct reader *reader = session->hub->worker->reader;
+    struct lookup lookup = {.reader = session->hub->worker->reader};
     unsigned looked = 0;
-    enum err rc = reader_begin(reader);
+    enum err rc = ERR_NONE;
 
     *all = true;
-    if (rc)
-        return rc;
     for (size_t i = 0; !rc && *all && i < session->interest_count; i++) {
         struct interest *interest = session->interests[i];
 
@@ -182,11 +258,12 @@ static enum err record_all(struct session *session, lsn at, bool *all)
         *all = looked++ < MARKS_AT_ONCE;
         if (!*all)
             break;
-        rc = record_one(interest, reader, at);
+        rc = record_one(interest, &lookup, at);
         if (!rc)
             interest->recorded = at;
     }
-    reader_end(reader);
+    if (lookup.begun)
+        reader_end(lookup.reader);
     return rc;
 }
 

@@ -96,6 +96,16 @@ static void forget_name(struct conversation_watch *watch)
 
 /* --- conversations ------------------------------------------------------ */
 
+/* FNV-1a. */
+uint32_t author_hash(struct span user)
+{
+    uint32_t hash = 2166136261u;
+
+    for (size_t i = 0; i < user.size; i++)
+        hash = (hash ^ (unsigned char)user.data[i]) * 16777619u;
+    return hash ? hash : 1;
+}
+
 struct conversation_watch *watch_find(struct hub *hub, conv_no no)
 {
     struct known_watch *known;
@@ -150,6 +160,7 @@ void watch_release(struct conversation_watch *watch)
     known = container_of(watch, struct known_watch, watch);
     forget_name(watch);
     HASH_DELETE(hh, watch->hub->watches, known);
+    mem_free(watch->marked_as);
     mem_free(known);
 }
 

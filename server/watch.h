@@ -28,10 +28,12 @@ struct conversation_watch {
     struct hub *hub;
     conv_no no;
     enum conv_type type;
-    lsn latest;         /* nothing newer is in it; may be ahead of the head */
-    uint64_t heard_seq; /* the newest seq announced to this worker; 0: not
-                           known */
-    lsn heard_lsn;      /* of that entry */
+    lsn latest;          /* nothing newer is in it; may be ahead of the head */
+    uint64_t heard_seq;  /* the newest seq announced to this worker; 0: not
+                            known */
+    lsn heard_lsn;       /* of that entry */
+    uint32_t heard_from; /* author_hash() of that entry, a message; else 0 */
+    char *marked_as; /* its name, once a receipt was stored in it; or NULL */
     struct list interests;   /* of sessions in it */
     struct list carriers;    /* that follow it alone */
     struct burst *burst;     /* open during an announcement; else NULL */
@@ -86,6 +88,8 @@ struct hub {
     unsigned next_read; /* of them to be replaced */
 };
 
+/* Not 0. Two authors of different hashes are different. */
+uint32_t author_hash(struct span user);
 /* The watch of `no`, or NULL. */
 struct conversation_watch *watch_find(struct hub *hub, conv_no no);
 /* The watch of the channel that this user means by `name`, or NULL: there is
