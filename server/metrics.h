@@ -47,10 +47,15 @@ struct metrics {
     atomic_uint_fast64_t heartbeat_ms; /* monotonic time of last sign of life */
 };
 
-#define metrics_add(counter, n)                                                \
-    atomic_fetch_add_explicit(&(counter), (n), memory_order_relaxed)
-#define metrics_sub(counter, n)                                                \
-    atomic_fetch_sub_explicit(&(counter), (n), memory_order_relaxed)
+/* Nobody else writes: no need for a locked instruction. */
+static inline void metrics_count(atomic_uint_fast64_t *counter, uint64_t n)
+{
+    uint64_t before = atomic_load_explicit(counter, memory_order_relaxed);
+
+    atomic_store_explicit(counter, before + n, memory_order_relaxed);
+}
+#define metrics_add(counter, n) metrics_count(&(counter), (n))
+#define metrics_sub(counter, n) metrics_count(&(counter), -(uint64_t)(n))
 
 /* What a scrape shows besides the counters. */
 struct metrics_extra {
