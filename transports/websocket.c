@@ -134,11 +134,17 @@ void websocket_flush(struct ws_peer *peer)
 static void send_burst(struct websocket *ws, struct burst *burst)
 {
     struct shared *bytes = burst_bytes(burst, FORMAT_FRAME);
+    struct span frame;
 
-    if (bytes)
-        send_all(ws, bytes);
-    else
+    if (!bytes) {
         ws_kill(&ws->peer); /* it comes back with its cursor */
+    } else if (ws->held || ws->replies.size) {
+        send_all(ws, bytes);
+    } else {
+        frame = span_of_shared(bytes);
+        if (!ws_send(&ws->peer, &frame, 1))
+            fell_behind(ws);
+    }
 }
 
 /* An event of no burst: heartbeat, bye. Takes the reference. */

@@ -38,7 +38,7 @@ void ws_kill(struct ws_peer *peer)
     /* The library's own way, LWS_TO_KILL_ASYNC, waits for a timer that only
      * other traffic starts on a foreign loop; the end of the socket does not.
      */
-    shutdown(lws_get_socket_fd(peer->wsi), SHUT_RDWR);
+    shutdown(peer->fd, SHUT_RDWR);
     ws_pause(peer, false);
 }
 
@@ -57,22 +57,31 @@ static bool lib_write(struct ws_peer *peer, const char *data, size_t size,
     return false;
 }
 
+static ssize_t send_frames(int fd, const struct span *frames, size_t count)
+{
+    struct iovec pieces[WS_FRAMES_MAX];
+    struct msghdr message = {.msg_iov = pieces, .msg_iovlen = count};
+
+    if (count == 1) /* mostly; and the kernel does less for it */
+        return send(fd, frames->data, frames->size,
+                    MSG_NOSIGNAL | MSG_DONTWAIT);
+    assert(count <= WS_FRAMES_MAX);
+    for (size_t i = 0; i < count; i++)
+        pieces[i] = (struct iovec){(char *)frames[i].data, frames[i].size};
+    return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 /* How much of it the socket took; negative: the peer has gone. */
 static ssize_t send_past_library(struct ws_peer *peer,
                                  const struct span *frames, size_t count)
 {
-    struct iovec pieces[WS_FRAMES_MAX];
-    struct msghdr message = {.msg_iov = pieces, .msg_iovlen = count};
     ssize_t sent;
 
-    assert(count <= WS_FRAMES_MAX);
+    /* Not to be known from `full`: it may be in the middle of a pong. */
     if (lws_partial_buffered(peer->wsi))
         return 0;
-    for (size_t i = 0; i < count; i++)
-        pieces[i] = (struct iovec){(char *)frames[i].data, frames[i].size};
     do {
-        sent = sendmsg(lws_get_socket_fd(peer->wsi), &message,
-                       MSG_NOSIGNAL | MSG_DONTWAIT);
+        sent = send_frames(peer->fd, frames, count);
     } while (sent < 0 && errno == EINTR);
     return sent < 0 && errno == EAGAIN ? 0 : sent;
 }
@@ -95,6 +104,8 @@ bool ws_send(struct ws_peer *peer, const struct span *frames, size_t count)
         return true;
     }
     skip = (size_t)sent;
+    if (skip == total)
+        return !peer->full;
     for (size_t i = 0; i < count && !peer->close_code; i++) {
         if (skip < frames[i].size)
             (void)lib_write(peer, frames[i].data + skip, frames[i].size - skip,
@@ -158,8 +169,8 @@ static void say_close(struct ws_peer *peer)
     frame[3] = (unsigned char)(peer->close_code & 0xff);
     memcpy(frame + 4, peer->close_reason, size);
     peer->close_said = true;
-    if (send(lws_get_socket_fd(peer->wsi), frame, size + 4,
-             MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)size + 4)
+    if (send(peer->fd, frame, size + 4, MSG_NOSIGNAL | MSG_DONTWAIT) !=
+        (ssize_t)size + 4)
         ws_kill(peer);
 }
 
@@ -468,6 +479,7 @@ void ws_host_adopt(struct ws_host *host, int fd, const struct head *head,
         return;
     }
     peer->host = host;
+    peer->fd = fd;
     list_init(&peer->later);
     wheel_node_init(&peer->deadline, deadline_passed);
     wheel_arm(&host->worker->wheel, &peer->deadline,

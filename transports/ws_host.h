@@ -31,18 +31,19 @@ struct lws;
 
 struct ws_peer {
     struct ws_host *host;
-    struct lws *wsi; /* NULL before adoption and after the end */
-    struct list link;
-    struct list later;          /* host's: to be flushed when the turn ends */
-    struct wheel_node deadline; /* of the first frame; later, of closing */
-    struct buf *frame;          /* a message that came in pieces, or NULL */
-    const char *close_reason;   /* static */
-    uint16_t close_code;        /* 0: open */
-    bool close_said;            /* our close frame is out */
+    struct lws *wsi;     /* NULL before adoption and after the end */
+    int fd;              /* the socket, while there is a wsi, whose it is */
+    uint16_t close_code; /* 0: open */
+    bool full;           /* the socket takes no more for now */
+    bool heard;          /* something came since the last ping */
+    bool close_said;     /* our close frame is out */
     bool established;
-    bool full;  /* the socket takes no more for now */
-    bool heard; /* something came since the last ping */
     bool paused;
+    struct list later;        /* host's: to be flushed when the turn ends */
+    const char *close_reason; /* static */
+    struct buf *frame;        /* a message that came in pieces, or NULL */
+    struct list link;
+    struct wheel_node deadline; /* of the first frame; later, of closing */
 };
 
 MUST_CHECK enum err ws_host_create(struct ws_host **out, struct worker *worker);
