@@ -39,29 +39,36 @@ void stream_break(struct stream_conn *conn)
     wheel_arm(&conn->worker->wheel, &conn->deadline, clock_mono_ms());
 }
 
-/* Send what is kept, as far as it goes. */
-static void flush(struct stream_conn *conn)
+/* Send bytes[*at..], as far as it goes; whether it was all of it. */
+static bool send_from(struct stream_conn *conn, const struct shared *bytes,
+                      size_t *at)
 {
-    struct shared *rest = conn->rest;
     ssize_t sent;
 
-    while (rest && !conn->broken) {
-        sent = send(conn->fd, rest->data + conn->offset,
-                    rest->size - conn->offset, MSG_NOSIGNAL | MSG_DONTWAIT);
+    while (*at < bytes->size) {
+        sent = send(conn->fd, bytes->data + *at, bytes->size - *at,
+                    MSG_NOSIGNAL | MSG_DONTWAIT);
         if (sent < 0 && errno == EINTR)
             continue;
         if (sent < 0) {
             if (errno != EAGAIN)
                 stream_break(conn);
-            return;
+            return false;
         }
-        conn->offset += (size_t)sent;
+        *at += (size_t)sent;
         conn->sent_bytes += (size_t)sent;
         metrics_add(conn->worker->metrics.sent_bytes, (uint64_t)sent);
-        if (conn->offset < rest->size)
-            continue; /* the next send says EAGAIN, which arms the edge */
-        shared_unref(rest);
-        rest = conn->rest = conn->last;
+    } /* after a part, the next send says EAGAIN, which arms the edge */
+    return true;
+}
+
+/* Send what is kept, as far as it goes. */
+static void flush(struct stream_conn *conn)
+{
+    while (conn->rest && !conn->broken &&
+           send_from(conn, conn->rest, &conn->offset)) {
+        shared_unref(conn->rest);
+        conn->rest = conn->last;
         conn->last = NULL;
         conn->offset = 0;
     }
@@ -141,12 +148,13 @@ bool stream_full(const struct stream_conn *conn)
 
 bool stream_send(struct stream_conn *conn, struct shared *bytes)
 {
+    size_t at = 0;
+
     assert(!conn->rest && !conn->finishing);
-    if (conn->broken)
-        return false;
-    conn->rest = shared_ref(bytes);
-    conn->offset = 0;
-    flush(conn);
+    if (!conn->broken && !send_from(conn, bytes, &at)) {
+        conn->rest = shared_ref(bytes);
+        conn->offset = at;
+    }
     return !stream_full(conn);
 }
 

@@ -27,14 +27,14 @@ struct stream_conn {
     const struct stream_owner *owner;
     struct worker *worker;
     int fd;
+    bool finishing, broken, again;
+    struct shared *rest; /* what the socket did not take, or NULL */
+    size_t offset;       /* of what is missing in it */
+    uint64_t sent_bytes;
+    struct shared *last; /* finishing: goes out behind the rest */
     struct watch watch;
     struct list link;           /* worker->streams */
     struct wheel_node deadline; /* of finishing */
-    struct shared *rest;        /* what the socket did not take, or NULL */
-    size_t offset;              /* of what is missing in it */
-    struct shared *last;        /* finishing: goes out behind the rest */
-    bool finishing, broken, again;
-    uint64_t sent_bytes;
 };
 
 /* Takes fd when it succeeds; counts it as connected. */

@@ -147,6 +147,19 @@ static void what_the_peer_says_is_dropped(void **state)
     assert_int_equal(gone_count, 1);
 }
 
+static void the_last_word_is_said_whole_behind_what_fitted(void **state)
+{
+    struct shared *bytes = given_bytes(100, 'd');
+
+    (void)state;
+    assert_true(stream_send(&conn, bytes));
+    stream_finish(&conn, given_bytes(30, '!'));
+    assert_int_equal(gone_count, 1);
+    assert_int_equal(take(), 130);
+    assert_true(ended);
+    shared_unref(bytes);
+}
+
 static void finishing_says_the_last_word_behind_the_rest(void **state)
 {
     size_t size = 4u << 20;
@@ -190,6 +203,7 @@ int main(void)
         STREAM_TEST(what_does_not_fit_is_kept_and_follows),
         STREAM_TEST(a_peer_that_leaves_ends_it),
         STREAM_TEST(what_the_peer_says_is_dropped),
+        STREAM_TEST(the_last_word_is_said_whole_behind_what_fitted),
         STREAM_TEST(finishing_says_the_last_word_behind_the_rest),
         STREAM_TEST(breaking_waits_until_the_caller_has_returned),
     };
