@@ -361,6 +361,8 @@ struct burst *burst_create(const char *epoch)
     if (burst) {
         burst->refs = 1;
         burst->epoch = epoch;
+        burst->events = burst->few;
+        burst->room = sizeof burst->few / sizeof *burst->few;
     }
     return burst;
 }
@@ -381,22 +383,32 @@ void burst_unref(struct burst *burst)
         event_unref(burst->events[i]);
     for (int format = 0; format < FORMAT_COUNT; format++)
         shared_unref(burst->bytes[format]);
-    mem_free(burst->events);
+    if (burst->events != burst->few)
+        mem_free(burst->events);
     mem_free(burst);
+}
+
+static bool make_room(struct burst *burst)
+{
+    struct event **few = burst->events == burst->few ? burst->few : NULL;
+    size_t room = burst->room * 2;
+    struct event **grown =
+        mem_realloc(few ? NULL : burst->events, room * sizeof *grown);
+
+    if (!grown)
+        return false;
+    if (few)
+        memcpy(grown, few, sizeof burst->few);
+    burst->events = grown;
+    burst->room = room;
+    return true;
 }
 
 bool burst_add(struct burst *burst, struct event *given)
 {
-    if (burst->count == burst->room) {
-        size_t room = burst->room ? burst->room * 2 : 4;
-        struct event **grown = mem_realloc(burst->events, room * sizeof *grown);
-
-        if (!grown) {
-            event_unref(given);
-            return false;
-        }
-        burst->events = grown;
-        burst->room = room;
+    if (burst->count == burst->room && !make_room(burst)) {
+        event_unref(given);
+        return false;
     }
     burst->events[burst->count++] = given;
     burst->json_bytes += given->size;

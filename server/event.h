@@ -57,13 +57,14 @@ struct burst {
     int refs;
     lsn first, last; /* of its durable events; 0 when there are none */
     size_t count, room;
-    size_t json_bytes; /* sum of the events' sizes */
-    struct event **events;
+    size_t json_bytes;     /* sum of the events' sizes */
+    struct event **events; /* `few`, as long as that has room */
     struct shared *bytes[FORMAT_COUNT];
     const char *epoch;
     /* One transport may hang its own ready-made form on a burst. */
     void *attached;
     void (*detach)(void *attached);
+    struct event *few[4];
 };
 struct burst *burst_create(const char *epoch);
 struct burst *burst_ref(struct burst *burst);

@@ -59,12 +59,22 @@ size_t hub_carriers(const struct hub *hub)
 
 /* --- touching carriers -------------------------------------------------- */
 
+static void now_due(struct hub *hub, struct carrier *carrier)
+{
+    if (list_empty(&carrier->due))
+        list_append(&hub->due, &carrier->due);
+}
+
+/* A level carrier stands at the head, wherever its cursor was left: that is
+ * fixed here, before the head moves. */
 static void touch(struct hub *hub, struct carrier *carrier, struct burst *burst)
 {
     struct touch *first = &carrier->touch, *touch = first;
 
     if (!carrier->level)
         return;
+    if (hub->head > carrier->cursor)
+        carrier->cursor = hub->head;
     if (first->burst)
         touch = mem_alloc(sizeof *touch);
     if (touch) {
@@ -76,8 +86,7 @@ static void touch(struct hub *hub, struct carrier *carrier, struct burst *burst)
     } else {
         carrier_behind(carrier); /* it will read this from the log */
     }
-    if (list_empty(&carrier->due))
-        list_append(&hub->due, &carrier->due);
+    now_due(hub, carrier);
 }
 
 static void touch_session(struct session *session, const struct entry *entry,
@@ -142,7 +151,8 @@ static void close_burst(struct conversation_watch *watch)
 {
     if (!watch || !watch->burst)
         return;
-    spread_latest(watch);
+    if (watch->burst->count > 1) /* of the first they know: touch_session() */
+        spread_latest(watch);
     burst_unref(watch->burst);
     watch->burst = NULL;
     list_remove(&watch->open_link);
@@ -166,8 +176,7 @@ static bool anyone_listens(const struct conversation_watch *watch)
 static void now_behind(struct hub *hub, struct carrier *carrier)
 {
     carrier_behind(carrier);
-    if (list_empty(&carrier->due))
-        list_append(&hub->due, &carrier->due);
+    now_due(hub, carrier);
 }
 
 static void session_behind(struct session *session)
@@ -492,22 +501,10 @@ static void evict(struct hub *hub)
     }
 }
 
-/* A level carrier stands at the head, wherever its cursor was left: fix that
- * before the head moves. */
-static void settle(struct hub *hub)
-{
-    list_each (node, &hub->due) {
-        struct carrier *carrier = container_of(node, struct carrier, due);
-
-        carrier->cursor = carrier_at(carrier);
-    }
-}
-
 void hub_announce(struct hub *hub, struct commit *commit)
 {
     for (size_t i = 0; i < commit->count; i++)
         announce_entry(hub, &commit->entries[i]);
-    settle(hub);
     hub->head = commit->head;
     reads_forget(hub); /* nobody will ask for them any more */
     while (!list_empty(&hub->open))

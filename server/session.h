@@ -78,33 +78,37 @@ struct touch {
     struct touch *next;
 };
 
+/* What a delivery touches comes first: it is paid for each follower. */
 struct carrier {
     const struct transport *via; /* static; never NULL */
     struct worker *worker;
+    /* the hub's: */
+    struct list link;   /* session->carriers or the conversation's */
+    struct list due;    /* in the hub's list during an announcement */
+    struct touch touch; /* the first, which is mostly the only one */
+
+    struct conversation_watch *watch; /* conv != 0 */
+    lsn cursor;                       /* see carrier_at() */
+    uint64_t seq;                     /* conv != 0: the seq reached */
+    conv_no conv;                     /* 0: the mixed chain */
+    uint32_t limit;
+    bool level;   /* everything up to the worker's head was handed over */
+    bool open;    /* between carrier_open() and carrier_close() */
+    bool greeted; /* hello is out */
+    bool now;     /* opened without a cursor: from now on */
+    bool past;    /* conv != 0: not in it, as far as is known: each entry is
+                     looked at */
     struct session *session; /* holds a reference */
-    struct wheel_node beat;  /* heartbeat, park deadline or expiry */
+    const char *reset;       /* a reset event is owed, for this reason; else
+                                NULL */
+    char *device;            /* owned, unless it is the default, "default" */
     uint64_t expires_ms;     /* the token's */
     uint64_t deadline_ms;    /* parked polls: when to answer empty; else 0 */
-    char *device;            /* owned, unless it is the default, "default" */
-    lsn cursor;              /* see carrier_at() */
-    conv_no conv;            /* 0: the mixed chain */
-    uint32_t limit;
-    bool level;        /* everything up to the worker's head was handed over */
-    bool open;         /* between carrier_open() and carrier_close() */
-    bool greeted;      /* hello is out */
-    bool now;          /* opened without a cursor: from now on */
-    const char *reset; /* a reset event is owed, for this reason; else NULL */
-    uint64_t seq;      /* conv != 0: the seq reached */
-    bool past;         /* conv != 0: not in it, as far as is known: each entry
-                          is looked at */
-    /* the hub's */
+    struct wheel_node beat;  /* heartbeat, park deadline or expiry */
+    /* the hub's: */
     struct list all;     /* in the hub's list of all carriers */
     struct list own;     /* in the session's list of all its carriers */
     struct list leaving; /* in the hub's list: lost its conversation */
-    struct list link;    /* session->carriers or the conversation's */
-    struct conversation_watch *watch; /* conv != 0 */
-    struct list due;    /* in the hub's list during an announcement */
-    struct touch touch; /* the first, which is mostly the only one */
 };
 
 /* Attach `carrier` (zeroed, embedded) for `who`. Checks everything in `follow`
