@@ -195,6 +195,17 @@ static void all_behind(struct conversation_watch *watch)
         session_behind(container_of(node, struct interest, link)->session);
 }
 
+static void hear_author(struct conversation_watch *watch,
+                        const struct entry *entry)
+{
+    uint32_t author = author_hash(entry->from);
+
+    if (author != watch->said_by)
+        watch->other_seq = watch->said_seq;
+    watch->said_by = author;
+    watch->said_seq = entry->seq;
+}
+
 static void deliver_entry(struct conversation_watch *watch,
                           const struct entry *entry)
 {
@@ -207,9 +218,9 @@ static void deliver_entry(struct conversation_watch *watch,
     if (entry->seq) {
         watch->heard_seq = entry->seq;
         watch->heard_lsn = entry->lsn;
-        watch->heard_from =
-            entry->kind == ENTRY_MESSAGE ? author_hash(entry->from) : 0;
     }
+    if (entry->kind == ENTRY_MESSAGE)
+        hear_author(watch, entry);
     if (!anyone_listens(watch)) {
         spread_latest(watch);
         return;

@@ -143,14 +143,18 @@ static enum err need_delivered(struct interest *interest, struct lookup *lookup)
     return ERR_NONE;
 }
 
-/* Whether it is a message, and surely by somebody else. */
-static bool heard_from_other(const struct interest *interest, uint64_t seq)
+/* Whether one of these is a message that is surely by somebody else; false:
+ * not known. */
+static bool heard_from_other(const struct interest *interest, uint64_t from,
+                             uint64_t to)
 {
     const struct conversation_watch *watch = interest->watch;
     const char *user = interest->session->who.user;
+    uint64_t seq = watch->said_by == author_hash(span_of(user))
+                       ? watch->other_seq
+                       : watch->said_seq;
 
-    return seq == watch->heard_seq && watch->heard_from &&
-           watch->heard_from != author_hash(span_of(user));
+    return seq >= from && seq <= to;
 }
 
 /* Whether storing `seq` as the mark would say something new: whether one of
@@ -164,7 +168,7 @@ static enum err is_news(const struct interest *interest, struct lookup *lookup,
 
     if (from < interest->stint.from_seq)
         from = interest->stint.from_seq;
-    *news = seq - from >= LOOK_BACK || heard_from_other(interest, seq);
+    *news = seq - from >= LOOK_BACK || heard_from_other(interest, from, seq);
     if (*news)
         return ERR_NONE;
     rc = need_reader(lookup);

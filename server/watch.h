@@ -28,12 +28,14 @@ struct conversation_watch {
     struct hub *hub;
     conv_no no;
     enum conv_type type;
-    lsn latest;          /* nothing newer is in it; may be ahead of the head */
-    uint64_t heard_seq;  /* the newest seq announced to this worker; 0: not
-                            known */
-    lsn heard_lsn;       /* of that entry */
-    uint32_t heard_from; /* author_hash() of that entry, a message; else 0 */
-    char *marked_as; /* its name, once a receipt was stored in it; or NULL */
+    lsn latest;         /* nothing newer is in it; may be ahead of the head */
+    uint64_t heard_seq; /* the newest seq announced to this worker; 0: not
+                           known */
+    lsn heard_lsn;      /* of that entry */
+    uint32_t said_by;   /* author_hash() of the newest message; 0: unknown */
+    uint64_t said_seq;  /* of that message */
+    uint64_t other_seq; /* of the newest by another than that; 0: unknown */
+    char *marked_as;    /* its name, once a receipt was stored in it; or NULL */
     struct list interests;   /* of sessions in it */
     struct list carriers;    /* that follow it alone */
     struct burst *burst;     /* open during an announcement; else NULL */

@@ -75,6 +75,34 @@ static void only_what_was_presented_is_delivered(void **state)
     end_house(house);
 }
 
+/* Two talk; now the one presents what is newest, or what is nearly so, now the
+ * other. The mark moves where it covers something by the other. */
+static void ones_own_messages_move_no_mark(void **state)
+{
+    static const char *const users[] = {"alice", "bob"};
+    static const char writers[] = "001110100000110101110010110100011110101100";
+    struct house *house = given_house();
+    lsn at[sizeof writers];
+    uint64_t looked[2] = {0}, mark[2] = {0};
+
+    (void)state;
+    for (uint64_t i = 1; i < sizeof writers; i++) {
+        struct entry said = saying(users[writers[i - 1] - '0'], PAIR, "\"x\"");
+        uint64_t seq = i % 3 == 0 ? i - 1 : i;
+        int reader = i / 2 % 2;
+
+        at[i] = house_write(house, &said);
+        present(house, users[reader], at[seq]);
+        let_time_pass(house);
+        while (looked[reader] < seq)
+            if (writers[looked[reader]++] - '0' != reader)
+                mark[reader] = seq;
+        assert_int_equal(delivered_to(house, users[reader], PAIR),
+                         mark[reader]);
+    }
+    end_house(house);
+}
+
 static void a_mark_survives_a_failed_commit(void **state)
 {
     (void)state;
@@ -228,6 +256,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_what_was_presented_is_delivered),
+        cmocka_unit_test(ones_own_messages_move_no_mark),
         cmocka_unit_test(a_mark_survives_a_failed_commit),
         cmocka_unit_test(a_mark_survives_short_memory),
         cmocka_unit_test(
