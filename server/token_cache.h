@@ -1,8 +1,8 @@
 /* Tokens that were verified before, and whose they are.
  *
  * Only a token whose signature was good is ever added, and it is found by the
- * last characters of that signature, which nobody can choose. The rest is
- * compared whole, in constant time.
+ * last characters of that signature, which nobody can choose. It is compared
+ * whole, and as much of its signature as could be guessed at in constant time.
  *
  * Units    bytes. A token takes its text, its names and about 40 bytes; all
  *          together at most TOKEN_CACHE_MAX_BYTES (some 64,000 of the usual
