@@ -2,40 +2,35 @@
 #include "store/key.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <string.h>
 
 void u64_put(void *to, uint64_t number)
 {
-    unsigned char *p = to;
-
-    for (int i = 7; i >= 0; i--, number >>= 8)
-        p[i] = (unsigned char)number;
+    number = htobe64(number);
+    memcpy(to, &number, sizeof(number));
 }
 
 uint64_t u64_get(const void *from)
 {
-    const unsigned char *p = from;
-    uint64_t number = 0;
+    uint64_t number;
 
-    for (int i = 0; i < 8; i++)
-        number = number << 8 | p[i];
-    return number;
+    memcpy(&number, from, sizeof(number));
+    return be64toh(number);
 }
 
 void u32_put(void *to, uint32_t number)
 {
-    unsigned char *p = to;
-
-    for (int i = 3; i >= 0; i--, number >>= 8)
-        p[i] = (unsigned char)number;
+    number = htobe32(number);
+    memcpy(to, &number, sizeof(number));
 }
 
 uint32_t u32_get(const void *from)
 {
-    const unsigned char *p = from;
+    uint32_t number;
 
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 |
-           p[3];
+    memcpy(&number, from, sizeof(number));
+    return be32toh(number);
 }
 
 static void add(struct key *key, const void *bytes, size_t size)
