@@ -28,6 +28,9 @@ enum {
     HEAD_BYTES = 66,
     SUM_BYTES = 4,
     SMALL_TEXTS = 6,
+    HASH_BODY_BYTES = 512, /* a longer body is hashed where it lies */
+    HASH_HEAD_BYTES =
+        3 * 8 + ENTRY_CONVERSATION_MAX + ENTRY_TEXT_MAX + HASH_BODY_BYTES,
 };
 
 #define KNOWN_FLAGS (ENTRY_NO_ECHO | ENTRY_TRIMMED)
@@ -192,20 +195,21 @@ bool entry_user(const struct entry *entry, struct span *user)
     return true;
 }
 
-static void hash_text(SHA256_CTX *sha, struct span text)
+static unsigned char *put_text(unsigned char *to, struct span text)
 {
-    unsigned char size[8];
-
-    u64_put(size, text.size);
-    SHA256_Update(sha, size, sizeof(size));
+    u64_put(to, text.size);
     if (text.size > 0)
-        SHA256_Update(sha, text.data, text.size);
+        memcpy(to + 8, text.data, text.size);
+    return to + 8 + text.size;
 }
 
 void entry_content_hash(unsigned char out[ENTRY_HASH_BYTES],
                         const struct entry *entry)
 {
+    /* Its beginning in one piece, which for a short message is the whole. */
+    unsigned char head[HASH_HEAD_BYTES], *end = head;
     unsigned char full[SHA256_DIGEST_LENGTH];
+    struct span rest = entry->body;
     SHA256_CTX sha;
 
     if (entry->flags & ENTRY_TRIMMED) {
@@ -213,10 +217,20 @@ void entry_content_hash(unsigned char out[ENTRY_HASH_BYTES],
         memcpy(out, entry->body.data, ENTRY_HASH_BYTES);
         return;
     }
+    assert(entry_bounds(entry) == ERR_NONE);
+    end = put_text(end, entry->conversation);
+    end = put_text(end, entry->type);
+    if (entry->body.size <= HASH_BODY_BYTES) {
+        end = put_text(end, entry->body);
+        rest.size = 0;
+    } else {
+        u64_put(end, entry->body.size);
+        end += 8;
+    }
     SHA256_Init(&sha);
-    hash_text(&sha, entry->conversation);
-    hash_text(&sha, entry->type);
-    hash_text(&sha, entry->body);
+    SHA256_Update(&sha, head, (size_t)(end - head));
+    if (rest.size > 0)
+        SHA256_Update(&sha, rest.data, rest.size);
     SHA256_Final(full, &sha);
     memcpy(out, full, ENTRY_HASH_BYTES);
 }
