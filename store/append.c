@@ -33,6 +33,8 @@ enum err append_begin(struct append **out, struct store *store)
         mem_free(append);
         return err;
     }
+    append->tx.cache = store->cache;
+    row_cache_begin(store->cache);
     *out = append;
     return ERR_NONE;
 }
@@ -108,8 +110,10 @@ enum err append_commit(struct append *append)
 
     assert(!append->lost);
     err = tx_commit(&append->tx);
-    if (!err)
+    if (!err) {
+        row_cache_commit(store->cache);
         atomic_store_explicit(&store->head, last, memory_order_release);
+    }
     append_free(append);
     return err;
 }
@@ -118,6 +122,8 @@ void append_abort(struct append *append)
 {
     if (!append)
         return;
+    if (!append->lost && append->next == store_head(append->store) + 1)
+        row_cache_commit(append->store->cache); /* it has only read */
     tx_abort(&append->tx);
     append_free(append);
 }

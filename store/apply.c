@@ -280,6 +280,8 @@ static enum err cut_chain(const struct tx *tx, conv_no conv, uint64_t mark)
     struct key key;
     enum err err = scan_open(&scan, tx, TABLE_CHAIN);
 
+    if (tx->cache)
+        row_cache_end_forget(tx->cache, conv);
     key_pair(&key, conv, 0);
     while (!err) {
         err = scan_from(&scan, &key);

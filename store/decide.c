@@ -12,7 +12,7 @@ struct situation {
     struct entry *entry;
     struct decision *decision;
     struct conv_name name;
-    struct conv_row conv; /* when exists */
+    struct conv_row conv; /* when exists, and of use: needs_settings() */
     bool exists;
     uint64_t last_seq;
     lsn last_lsn;
@@ -53,6 +53,12 @@ static const char *shape_fault(const struct entry *entry,
     return NULL;
 }
 
+/* Whoever is in a group, or one of two, may write there. */
+static bool needs_settings(const struct situation *s)
+{
+    return s->entry->kind != ENTRY_MESSAGE || s->name.type == CONV_CHANNEL;
+}
+
 static enum err find_conversation(struct situation *s)
 {
     struct entry *entry = s->entry;
@@ -63,7 +69,7 @@ static enum err find_conversation(struct situation *s)
         entry->conv = 0;
         return ERR_NONE;
     }
-    if (!err)
+    if (!err && needs_settings(s))
         err = conv_row_find(s->tx, entry->conv, &s->conv);
     if (!err)
         err = chain_tail(s->tx, entry->conv, &s->last_seq, &s->last_lsn);

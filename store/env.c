@@ -196,8 +196,7 @@ enum err tx_begin(struct tx *tx, const struct env *env, bool write)
 {
     int rc = injected();
 
-    tx->env = env;
-    tx->txn = NULL;
+    *tx = (struct tx){.env = env};
     if (!rc)
         rc = mdb_txn_begin(env->mdb, NULL, write ? 0 : MDB_RDONLY, &tx->txn);
     return env_translate(rc);
@@ -254,11 +253,16 @@ enum err tx_get(const struct tx *tx, enum table table, const struct key *key,
                 struct span *value)
 {
     MDB_val k = val_of_key(key), v = {0};
-    int rc = injected();
+    int rc;
 
+    if (tx->cache && row_cache_get(tx->cache, table, key, value))
+        return ERR_NONE;
+    rc = injected();
     if (!rc)
         rc = mdb_get(tx->txn, tx->env->dbi[table], &k, &v);
     *value = span_in(v);
+    if (!rc && tx->cache)
+        row_cache_put(tx->cache, table, key, *value);
     return env_translate(rc);
 }
 
@@ -270,6 +274,8 @@ static enum err put(const struct tx *tx, enum table table,
 
     if (!rc)
         rc = mdb_put(tx->txn, tx->env->dbi[table], &k, &v, flags);
+    if (!rc && tx->cache)
+        row_cache_put(tx->cache, table, key, value);
     return env_translate(rc);
 }
 
@@ -290,6 +296,8 @@ enum err tx_del(const struct tx *tx, enum table table, const struct key *key)
     MDB_val k = val_of_key(key);
     int rc = injected();
 
+    if (tx->cache)
+        row_cache_forget(tx->cache, table, key);
     if (!rc)
         rc = mdb_del(tx->txn, tx->env->dbi[table], &k, NULL);
     return env_translate(rc);
@@ -299,7 +307,7 @@ enum err tx_clear(const struct tx *tx, enum table table)
 {
     int rc = injected();
 
-    assert(table_is_derived(table));
+    assert(table_is_derived(table) && !tx->cache);
     if (!rc)
         rc = mdb_drop(tx->txn, tx->env->dbi[table], 0);
     return env_translate(rc);

@@ -5,7 +5,7 @@
  *          the rest as store.h says.
  * Threads  a tx and its scans belong to one thread at a time (MDB_NOTLS).
  * Memory   values are borrowed: until the tx ends, and in a writing tx only
- *          until its next put or del.
+ *          until its next put or del, or its next get of the same table.
  */
 #ifndef RUNG_STORE_ENV_H
 #define RUNG_STORE_ENV_H
@@ -13,6 +13,7 @@
 #include "server/base/buf.h"
 #include "server/base/err.h"
 #include "store/key.h"
+#include "store/row_cache.h"
 #include "store/tables.h"
 
 #include <lmdb.h>
@@ -33,6 +34,7 @@ struct env_options {
 struct tx {
     MDB_txn *txn; /* NULL: none */
     const struct env *env;
+    struct row_cache *cache; /* the appending one's; else NULL */
 };
 
 #define ENV_MAX_READERS 512

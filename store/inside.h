@@ -18,8 +18,9 @@ struct store {
     char *dir;
     uint64_t map_size_bytes;
     bool read_only;
-    int lock_fd;        /* -1: none taken */
-    struct buf scratch; /* the sequencer's: one entry being encoded */
+    int lock_fd;             /* -1: none taken */
+    struct buf scratch;      /* the sequencer's: one entry being encoded */
+    struct row_cache *cache; /* the sequencer's; NULL when read only */
 };
 
 /* Read and write meta's rows. */

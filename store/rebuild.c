@@ -75,8 +75,10 @@ enum err store_rebuild(struct store *store, const struct store_check *check,
         return fail(why, ERR_FORBIDDEN, "%s was opened to read only",
                     store->dir);
     err = tx_begin(&r.tx, &store->env, true);
-    if (!err)
+    if (!err) {
+        row_cache_begin(store->cache); /* and never commits: it is empty next */
         err = tx_count(&r.tx, TABLE_LOG, &r.total);
+    }
     if (!err)
         err = clear_all(&r);
     if (!err)

@@ -148,31 +148,50 @@ enum err chain_row_put(const struct tx *tx, conv_no conv, uint64_t seq,
     unsigned char bytes[CHAIN_BYTES];
     struct key key;
 
+    enum err err;
+
     key_pair(&key, conv, seq);
     u64_put(bytes, row->lsn);
     u64_put(bytes + 8, row->sender);
-    return tx_put(tx, TABLE_CHAIN, &key, row_span(bytes, sizeof(bytes)));
+    err = tx_put(tx, TABLE_CHAIN, &key, row_span(bytes, sizeof(bytes)));
+    if (!err && tx->cache)
+        row_cache_end_put(tx->cache, &(struct chain_end){conv, seq, row->lsn});
+    return err;
 }
 
-enum err chain_tail(const struct tx *tx, conv_no conv, uint64_t *seq, lsn *at)
+static enum err scan_tail(const struct tx *tx, struct chain_end *end)
 {
     struct chain_row row = {0};
     struct scan scan;
     struct key key;
     enum err err = scan_open(&scan, tx, TABLE_CHAIN);
 
-    *seq = *at = 0;
     if (err)
         return err;
-    key_pair(&key, conv + 1, 0);
+    key_pair(&key, end->conv + 1, 0);
     err = scan_before(&scan, &key);
-    if (!err && key_begins(scan.key, conv)) {
+    if (!err && key_begins(scan.key, end->conv)) {
         err = chain_row_read(&row, scan.value);
-        *seq = key_part(scan.key, 1);
-        *at = row.lsn;
+        end->seq = key_part(scan.key, 1);
+        end->lsn = row.lsn;
     }
     scan_close(&scan);
     return err == ERR_END ? ERR_NONE : err;
+}
+
+enum err chain_tail(const struct tx *tx, conv_no conv, uint64_t *seq, lsn *at)
+{
+    struct chain_end end = {.conv = conv};
+    enum err err = ERR_NONE;
+
+    if (!tx->cache || !row_cache_end_get(tx->cache, conv, &end)) {
+        err = scan_tail(tx, &end);
+        if (!err && tx->cache)
+            row_cache_end_put(tx->cache, &end);
+    }
+    *seq = end.seq;
+    *at = end.lsn;
+    return err;
 }
 
 /* --- users, stints, members ---------------------------------------------- */

@@ -102,6 +102,7 @@ MUST_CHECK enum err log_last(const struct tx *tx, lsn *last);
 /* Writing one. */
 MUST_CHECK enum err conv_row_put(const struct tx *tx, conv_no no,
                                  const struct conv_row *row);
+/* At the chain's end: it grows nowhere else. */
 MUST_CHECK enum err chain_row_put(const struct tx *tx, conv_no conv,
                                   uint64_t seq, const struct chain_row *row);
 MUST_CHECK enum err user_row_put(const struct tx *tx, struct span app,

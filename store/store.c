@@ -458,15 +458,18 @@ enum err store_open(struct store **out, const struct store_options *options,
     char *file = path_join(options->dir, STORE_FILE);
     enum err err;
 
+    if (store)
+        store->lock_fd = -1;
     if (!store || !file)
         goto no_memory;
-    store->lock_fd = -1;
     store->read_only = options->read_only;
     store->map_size_bytes =
         options->map_size_bytes ? options->map_size_bytes : DEFAULT_MAP_BYTES;
     buf_init(&store->scratch, ENTRY_BODY_MAX + ENTRY_USERS_MAX + 1024);
     store->dir = mem_strndup(options->dir, strlen(options->dir));
-    if (!store->dir)
+    if (!options->read_only)
+        store->cache = row_cache_create();
+    if (!store->dir || (!options->read_only && !store->cache))
         goto no_memory;
     err = open_dir(store, file, options, why);
     mem_free(file);
@@ -479,7 +482,7 @@ enum err store_open(struct store **out, const struct store_options *options,
 
 no_memory:
     mem_free(file);
-    mem_free(store);
+    store_close(store);
     return fail_plain(why, ERR_NOMEM);
 }
 
@@ -492,6 +495,7 @@ void store_close(struct store *store)
     env_close(&store->env);
     drop_lock(store);
     buf_fini(&store->scratch);
+    row_cache_destroy(store->cache);
     mem_free(store->dir);
     mem_free(store);
 }

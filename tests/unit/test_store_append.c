@@ -161,6 +161,85 @@ static void an_abort_leaves_nothing(void **state)
     given_end(g);
 }
 
+/* One after the other in one transaction, the answer to each. */
+static void append_all(struct given *g, struct entry *entries,
+                       const enum err *answers, size_t count, bool commit)
+{
+    struct applied applied;
+    struct append *append;
+
+    assert_int_equal(append_begin(&append, g->store), ERR_NONE);
+    for (size_t i = 0; i < count; i++) {
+        entries[i].ts = g->ts++;
+        assert_int_equal(append_entry(append, &entries[i], &applied, NULL),
+                         ERR_NONE);
+        assert_int_equal(applied.err, answers[i]);
+    }
+    if (commit)
+        assert_int_equal(append_commit(append), ERR_NONE);
+    else
+        append_abort(append);
+}
+
+/* Whoever comes and goes: what follows in the same transaction knows it, and
+ * when it is aborted the next one does not. */
+static void members_change_within_one_transaction(void **state)
+{
+    static const enum err answers[] = {ERR_NONE,       ERR_NONE, ERR_NONE,
+                                       ERR_NOT_MEMBER, ERR_NONE, ERR_NONE,
+                                       ERR_NOT_MEMBER, ERR_NONE};
+    struct given *g = given_store();
+
+    (void)state;
+    append_ok(g, a_create("0:2:t", "alice", "", "bob"));
+    append_ok(g, a_message("0:2:t", "bob", "", "here"));
+    for (int commit = 0; commit < 2; commit++) {
+        struct entry entries[] = {
+            a_message("0:2:t", "alice", "", "1"),
+            a_message("0:2:t", "bob", "", "2"),
+            a_leave("0:2:t", "bob"),
+            a_message("0:2:t", "bob", "", "gone"),
+            a_join("0:2:t", "alice", "carol"),
+            a_message("0:2:t", "carol", "", "3"),
+            a_mark(ENTRY_READ, "0:2:t", "bob", 1),
+            a_mark(ENTRY_READ, "0:2:t", "carol", 9),
+        };
+
+        append_all(g, entries, answers, 8, commit);
+        if (!commit) {
+            assert_int_equal(store_head(g->store), 2);
+            append_refused(g, a_message("0:2:t", "carol", "", "no"),
+                           ERR_NOT_MEMBER);
+            append_ok(g, a_message("0:2:t", "bob", "", "here"));
+        }
+    }
+    assert_int_equal(store_head(g->store), 9);
+    append_refused(g, a_message("0:2:t", "bob", "", "no"), ERR_NOT_MEMBER);
+    assert_int_equal(append_ok(g, a_message("0:2:t", "carol", "", "4")).seq, 9);
+    assert_int_equal(problems_of(g->store), 0);
+    given_end(g);
+}
+
+/* A rebuild, a trim and a refusal in between change nothing for who comes next.
+ */
+static void seqs_go_on_after_trim_and_rebuild(void **state)
+{
+    struct given *g = given_store();
+    struct failure why;
+
+    (void)state;
+    for (int i = 0; i < 5; i++)
+        append_ok(g, a_message("0:1:a:b", "a", "", "hi"));
+    append_ok(g, a_mark(ENTRY_TRIM, "0:1:a:b", "", UINT64_MAX));
+    assert_int_equal(append_ok(g, a_message("0:1:a:b", "b", "", "hi")).seq, 6);
+    assert_int_equal(store_rebuild(g->store, NULL, &why), ERR_NONE);
+    assert_int_equal(append_ok(g, a_message("0:1:a:b", "a", "", "hi")).seq, 7);
+    append_refused(g, a_message("0:1:a:b", "c", "", "hi"), ERR_NOT_MEMBER);
+    assert_int_equal(append_ok(g, a_message("0:1:a:b", "b", "", "hi")).seq, 8);
+    assert_int_equal(problems_of(g->store), 0);
+    given_end(g);
+}
+
 static const char *members_of(struct given *g, const char *conversation);
 
 /* A group's first members are the creator and those named, each once. */
@@ -398,6 +477,8 @@ int main(void)
         cmocka_unit_test(a_retry_gets_the_first_answer),
         cmocka_unit_test(a_retry_in_one_transaction_is_seen),
         cmocka_unit_test(an_abort_leaves_nothing),
+        cmocka_unit_test(members_change_within_one_transaction),
+        cmocka_unit_test(seqs_go_on_after_trim_and_rebuild),
         cmocka_unit_test(create_makes_members_once),
         cmocka_unit_test(joins_follow_the_rules),
         cmocka_unit_test(members_are_bounded),

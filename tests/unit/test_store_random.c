@@ -4,6 +4,7 @@
 #include "server/base/mem.h"
 #include "tests/lib/given_store.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -288,6 +289,34 @@ static struct entry random_entry(struct model *m, int *conv)
     return a_message(name, who, roll(m, 2) ? id : "", body);
 }
 
+/* A group of which nothing may stay: given up, cut off by a failing call, or
+ * refused at its commit. */
+static void run_in_vain(struct model *m)
+{
+    struct append *append;
+    unsigned count = 1 + roll(m, 20);
+    enum err err = ERR_NONE;
+
+    assert_int_equal(append_begin(&append, m->given->store), ERR_NONE);
+    if (roll(m, 2))
+        (void)store_fail_nth(1 + roll(m, 100), EIO);
+    for (unsigned i = 0; i < count && !err; i++) {
+        struct applied applied;
+        int conv;
+        struct entry entry = random_entry(m, &conv);
+
+        entry.ts = m->given->ts;
+        err = append_entry(append, &entry, &applied, NULL);
+    }
+    if (!err && roll(m, 2)) {
+        (void)store_fail_nth(1, EIO);
+        assert_int_equal(append_commit(append), ERR_IO);
+    } else {
+        append_abort(append);
+    }
+    (void)store_fail_nth(0, 0);
+}
+
 static void run_commit(struct model *m)
 {
     struct append *append;
@@ -354,8 +383,11 @@ static void random_workloads_agree_with_the_model(void **state)
             m->convs[c].flags = plan[c].flags;
         }
         for (int round = 0; round < 5; round++) {
-            for (int i = 0; i < 40; i++)
+            for (int i = 0; i < 40; i++) {
+                if (roll(m, 3) == 0)
+                    run_in_vain(m);
                 run_commit(m);
+            }
             compare_reading(m);
             compare_rebuild(m);
             compare_reading(m);
