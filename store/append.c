@@ -12,6 +12,7 @@
 struct append {
     struct store *store;
     struct tx tx;
+    struct cursors cursors;
     lsn next;
     bool lost; /* an error was returned: only abort is left */
     struct arena arena;
@@ -34,6 +35,7 @@ enum err append_begin(struct append **out, struct store *store)
         return err;
     }
     append->tx.cache = store->cache;
+    append->tx.cursors = &append->cursors;
     row_cache_begin(store->cache);
     *out = append;
     return ERR_NONE;

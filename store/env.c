@@ -249,6 +249,58 @@ static MDB_val val_of_key(const struct key *key)
     return val_of(key_span(key));
 }
 
+/* --- at a kept cursor, or from the root ----------------------------------- */
+
+static MDB_cursor **cursor_for(const struct tx *tx, enum table table)
+{
+    if (!tx->cursors)
+        return NULL;
+    if (table == TABLE_LOG)
+        return &tx->cursors->log;
+    return table == TABLE_DEDUP ? &tx->cursors->dedup : NULL;
+}
+
+static int opened(const struct tx *tx, enum table table, MDB_cursor **cursor)
+{
+    return *cursor ? 0 : mdb_cursor_open(tx->txn, tx->env->dbi[table], cursor);
+}
+
+/* The log's cursor stays at the end. */
+static int get(const struct tx *tx, enum table table, MDB_val *k, MDB_val *v)
+{
+    MDB_cursor **kept = table == TABLE_LOG ? NULL : cursor_for(tx, table);
+    int rc;
+
+    if (!kept)
+        return mdb_get(tx->txn, tx->env->dbi[table], k, v);
+    rc = opened(tx, table, kept);
+    return rc ? rc : mdb_cursor_get(*kept, k, v, MDB_SET);
+}
+
+static int put_at(const struct tx *tx, enum table table, MDB_val *k, MDB_val *v,
+                  unsigned flags)
+{
+    MDB_cursor **kept = cursor_for(tx, table);
+    int rc;
+
+    if (!kept || (table == TABLE_LOG && !(flags & MDB_APPEND)))
+        return mdb_put(tx->txn, tx->env->dbi[table], k, v, flags);
+    rc = opened(tx, table, kept);
+    return rc ? rc : mdb_cursor_put(*kept, k, v, flags);
+}
+
+static void let_go_of(const struct tx *tx, enum table table)
+{
+    MDB_cursor **kept = cursor_for(tx, table);
+
+    if (!kept || !*kept)
+        return;
+    mdb_cursor_close(*kept);
+    *kept = NULL;
+}
+
+/* --- rows ---------------------------------------------------------------- */
+
 enum err tx_get(const struct tx *tx, enum table table, const struct key *key,
                 struct span *value)
 {
@@ -259,7 +311,7 @@ enum err tx_get(const struct tx *tx, enum table table, const struct key *key,
         return ERR_NONE;
     rc = injected();
     if (!rc)
-        rc = mdb_get(tx->txn, tx->env->dbi[table], &k, &v);
+        rc = get(tx, table, &k, &v);
     *value = span_in(v);
     if (!rc && tx->cache)
         row_cache_put(tx->cache, table, key, *value);
@@ -273,7 +325,7 @@ static enum err put(const struct tx *tx, enum table table,
     int rc = injected();
 
     if (!rc)
-        rc = mdb_put(tx->txn, tx->env->dbi[table], &k, &v, flags);
+        rc = put_at(tx, table, &k, &v, flags);
     if (!rc && tx->cache)
         row_cache_put(tx->cache, table, key, value);
     return env_translate(rc);
@@ -298,6 +350,7 @@ enum err tx_del(const struct tx *tx, enum table table, const struct key *key)
 
     if (tx->cache)
         row_cache_forget(tx->cache, table, key);
+    let_go_of(tx, table);
     if (!rc)
         rc = mdb_del(tx->txn, tx->env->dbi[table], &k, NULL);
     return env_translate(rc);

@@ -31,10 +31,18 @@ struct env_options {
     bool no_lock; /* nobody else can know this file */
 };
 
+/* Where the appending transaction was last in tables in which its next step is
+ * near: zeroed at its beginning, and LMDB's to free at its end. */
+struct cursors {
+    MDB_cursor *log, *dedup;
+};
+
 struct tx {
     MDB_txn *txn; /* NULL: none */
     const struct env *env;
-    struct row_cache *cache; /* the appending one's; else NULL */
+    /* The appending one's; else NULL. */
+    struct row_cache *cache;
+    struct cursors *cursors;
 };
 
 #define ENV_MAX_READERS 512
