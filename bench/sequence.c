@@ -17,7 +17,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define WAITS 1000000 /* counted by the microsecond */
+#define WAITS 1000000                 /* counted by the microsecond */
+#define MAP_BYTES (UINT64_C(4) << 30) /* small enough for valgrind */
 
 struct plan {
     const char *dir;
@@ -164,6 +165,7 @@ static void run(struct bench *bench)
 
     (void)snprintf(dir, sizeof(dir), "%s/bench-sequence", plan->dir);
     store_options.dir = dir;
+    store_options.map_size_bytes = MAP_BYTES;
     bench->waits = calloc(WAITS, sizeof(*bench->waits));
     if (!senders || !bench->waits || uv_loop_init(&loop) ||
         port_init(&bench->port, &loop, announce) ||
