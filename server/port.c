@@ -26,7 +26,7 @@ void commit_unref(struct commit *commit)
     mem_free(commit);
 }
 
-struct commit *commit_create(size_t room)
+struct commit *commit_create(void)
 {
     struct commit *commit = mem_zalloc(sizeof *commit);
 
@@ -34,12 +34,18 @@ struct commit *commit_create(size_t room)
         return NULL;
     atomic_init(&commit->refs, 1);
     buf_init(&commit->bytes, COMMIT_MAX_BYTES);
-    commit->entries = mem_zalloc(room * sizeof *commit->entries);
-    if (!commit->entries) {
-        commit_unref(commit);
-        return NULL;
-    }
     return commit;
+}
+
+enum err commit_widen(struct commit *commit, size_t room)
+{
+    void *entries =
+        mem_realloc(commit->entries, room * sizeof *commit->entries);
+
+    if (!entries)
+        return ERR_NOMEM;
+    commit->entries = entries;
+    return ERR_NONE;
 }
 
 /* --- ports -------------------------------------------------------------- */

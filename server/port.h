@@ -1,6 +1,6 @@
 /* What the sequencer makes for its ports; others see sequencer.h.
  *
- * Errors   NULL when memory is short.
+ * Errors   NULL, or ERR_NOMEM, when memory is short.
  * Threads  made and filled on the sequencer thread; once posted, an
  *          announcement belongs to the port's loop.
  * Memory   an announcement is owned by its maker until it is posted to the
@@ -18,8 +18,10 @@ struct announcement {
     struct submission *answers, **last_answer;
 };
 
-/* An empty commit with room for so many entries: one reference. */
-struct commit *commit_create(size_t room);
+/* An empty commit, without room for entries: one reference. */
+struct commit *commit_create(void);
+/* Room for so many entries in all; those that are in stay. */
+MUST_CHECK enum err commit_widen(struct commit *commit, size_t room);
 
 /* Without a commit and without answers. */
 struct announcement *announcement_create(void);

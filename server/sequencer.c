@@ -42,11 +42,15 @@ struct sequencer {
 /* One group commit in the making. */
 struct group {
     struct sequencer *sequencer;
-    struct submission **members;
-    size_t count;
+    struct submission **members; /* room for GROUP_MAX, or for a lone one */
+    size_t count, applied;       /* of them, in the transaction already */
+    size_t bytes;
+    size_t room; /* in the commit */
     struct commit *commit;
     struct announcement **letters; /* one per port */
-    struct append *append;
+    struct append *append;         /* NULL: nothing to apply yet */
+    enum err err;                  /* the whole group fails for */
+    uint64_t began_us;
 };
 
 /* --- one group ---------------------------------------------------------- */
@@ -66,7 +70,7 @@ static enum err group_prepare(struct group *group)
 {
     const struct sequencer_options *options = &group->sequencer->options;
 
-    group->commit = commit_create(group->count);
+    group->commit = commit_create();
     group->letters =
         mem_zalloc((options->port_count + 1) * sizeof *group->letters);
     if (!group->commit || !group->letters)
@@ -79,12 +83,23 @@ static enum err group_prepare(struct group *group)
     return append_begin(&group->append, options->store);
 }
 
-static enum err group_apply(struct group *group)
+/* At least to twice the room, since members may come one by one. */
+static enum err group_widen(struct group *group)
+{
+    if (group->count <= group->room)
+        return ERR_NONE;
+    group->room *= 2;
+    if (group->room < group->count)
+        group->room = group->count;
+    return commit_widen(group->commit, group->room);
+}
+
+static enum err apply_members(struct group *group)
 {
     struct commit *commit = group->commit;
 
-    for (size_t i = 0; i < group->count; i++) {
-        struct submission *submission = group->members[i];
+    for (; group->applied < group->count; group->applied++) {
+        struct submission *submission = group->members[group->applied];
         size_t start = commit->bytes.size;
         enum err rc = append_entry(group->append, &submission->entry,
                                    &submission->applied, &commit->bytes);
@@ -100,6 +115,19 @@ static enum err group_apply(struct group *group)
         commit->head = submission->applied.lsn;
     }
     return buf_status(&commit->bytes);
+}
+
+/* Those who have joined since the last time. */
+static void group_apply(struct group *group)
+{
+    if (group->err || group->applied == group->count)
+        return;
+    if (!group->append)
+        group->err = group_prepare(group);
+    if (!group->err)
+        group->err = group_widen(group);
+    if (!group->err)
+        group->err = apply_members(group);
 }
 
 static enum err group_view(struct commit *commit)
@@ -118,15 +146,14 @@ static enum err group_view(struct commit *commit)
     return ERR_NONE;
 }
 
-static void count_group(struct sequencer *sequencer, const struct group *group,
-                        uint64_t began_us)
+static void count_group(struct sequencer *sequencer, const struct group *group)
 {
     struct metrics *metrics = &sequencer->metrics;
 
     metrics_add(metrics->commits, 1);
     metrics_add(metrics->commit_entries, group->commit->count);
     metrics_add(metrics->appends, group->commit->count);
-    metrics_add(metrics->commit_us, clock_mono_us() - began_us);
+    metrics_add(metrics->commit_us, clock_mono_us() - group->began_us);
     for (size_t i = 0; i < group->count; i++) {
         const struct applied *applied = &group->members[i]->applied;
 
@@ -192,9 +219,10 @@ static const char *failure_words(enum err err)
 /* The whole group failed: answer each member by itself. These letters are made
  * on the spot; when even that memory is missing we wait for it, since a
  * submitter must be answered. */
-static void group_fail(struct group *group, enum err rc)
+static void group_fail(struct group *group)
 {
     struct sequencer *sequencer = group->sequencer;
+    enum err rc = group->err;
 
     metrics_add(sequencer->metrics.commit_failures, 1);
     trace(TRACE_ERROR, "commit failed", "reason=%s entries=%zu", err_code(rc),
@@ -218,37 +246,51 @@ static void group_fail(struct group *group, enum err rc)
     }
 }
 
-static void commit_group(struct sequencer *sequencer,
-                         struct submission **members, size_t count)
+static struct group group_begin(struct sequencer *sequencer,
+                                struct submission **members)
 {
-    struct group group = {
-        .sequencer = sequencer, .members = members, .count = count};
-    uint64_t began_us = clock_mono_us();
-    size_t bytes = 0;
-    enum err rc = group_prepare(&group);
+    return (struct group){.sequencer = sequencer,
+                          .members = members,
+                          .began_us = clock_mono_us()};
+}
 
-    for (size_t i = 0; i < count; i++)
-        bytes += members[i]->size;
-    if (!rc)
-        rc = group_apply(&group);
-    if (!rc)
-        rc = group_view(group.commit);
-    if (!rc && group.commit->count) {
-        struct append *append = group.append;
+static void group_add(struct group *group, struct submission *submission)
+{
+    group->members[group->count++] = submission;
+    group->bytes += submission->size;
+}
 
-        group.append = NULL;
-        rc = append_commit(append);
+static bool group_has_room(const struct group *group, size_t bytes)
+{
+    return group->count == 0 || (group->count < GROUP_MAX &&
+                                 group->bytes + bytes <= GROUP_MAX_BYTES);
+}
+
+/* Commit what was applied and answer everyone. */
+static void group_end(struct group *group)
+{
+    struct sequencer *sequencer = group->sequencer;
+
+    if (group->count == 0)
+        return;
+    if (!group->err)
+        group->err = group_view(group->commit);
+    if (!group->err && group->commit->count) {
+        struct append *append = group->append;
+
+        group->append = NULL;
+        group->err = append_commit(append);
         sequencer->unsynced = true;
     }
-    atomic_fetch_sub(&sequencer->queue, count);
-    atomic_fetch_sub(&sequencer->queue_bytes, bytes);
-    if (rc) {
-        group_fail(&group, rc);
+    atomic_fetch_sub(&sequencer->queue, group->count);
+    atomic_fetch_sub(&sequencer->queue_bytes, group->bytes);
+    if (group->err) {
+        group_fail(group);
     } else {
-        count_group(sequencer, &group, began_us);
-        group_tell(&group);
+        count_group(sequencer, group);
+        group_tell(group);
     }
-    group_fini(&group);
+    group_fini(group);
 }
 
 /* A trim waits in no queue, but is counted off like those that did. */
@@ -257,9 +299,13 @@ static void commit_trim(struct retention_pass *retention,
 {
     struct sequencer *sequencer =
         container_of(retention, struct sequencer, retention);
+    struct submission *members[1];
+    struct group group = group_begin(sequencer, members);
 
     atomic_fetch_add(&sequencer->queue, 1);
-    commit_group(sequencer, &trim, 1);
+    group_add(&group, trim);
+    group_apply(&group);
+    group_end(&group);
 }
 
 /* --- the thread --------------------------------------------------------- */
@@ -282,39 +328,49 @@ static void close_handle(uv_handle_t *handle, void *arg)
         uv_close(handle, NULL);
 }
 
-/* A submission is borrowed until its done(), which may come as soon as its
- * group is committed, and a reload letter may be posted again as soon as it was
- * taken: so what follows is looked up before. */
+/* Add the submissions, in their order, until one finds no room: *oldest is left
+ * on it. A submission is borrowed until its done(), and a reload letter may be
+ * posted again as soon as it was taken: so what follows is looked up before. */
+static void group_take(struct group *group, struct letter **oldest, bool *stop)
+{
+    struct sequencer *sequencer = group->sequencer;
+
+    for (struct letter *next; *oldest; *oldest = next) {
+        next = (*oldest)->next;
+        if (*oldest == &sequencer->reload) {
+            take_config(sequencer);
+        } else if (*oldest == &sequencer->stop) {
+            *stop = true;
+        } else {
+            struct submission *submission =
+                container_of(*oldest, struct submission, letter);
+
+            if (!group_has_room(group, submission->size))
+                return;
+            group_add(group, submission);
+        }
+    }
+}
+
+/* What is submitted while a group is being applied joins it: so senders that
+ * wait for their answers find together, whereas two halves of them would take
+ * turns. The group closes when nobody more has come, so that a lone sender
+ * waits for nobody. */
 static void receive(struct mailbox *box, struct letter *oldest)
 {
     struct sequencer *sequencer = container_of(box, struct sequencer, box);
     struct submission *members[GROUP_MAX];
-    size_t count = 0, bytes = 0;
     bool stop = false;
 
-    for (struct letter *next; oldest; oldest = next) {
-        struct submission *submission;
+    while (oldest) {
+        struct group group = group_begin(sequencer, members);
 
-        next = oldest->next;
-        if (oldest == &sequencer->reload) {
-            take_config(sequencer);
-            continue;
-        }
-        if (oldest == &sequencer->stop) {
-            stop = true;
-            continue;
-        }
-        submission = container_of(oldest, struct submission, letter);
-        if (count == GROUP_MAX ||
-            (count && bytes + submission->size > GROUP_MAX_BYTES)) {
-            commit_group(sequencer, members, count);
-            count = bytes = 0;
-        }
-        members[count++] = submission;
-        bytes += submission->size;
+        do {
+            group_take(&group, &oldest, &stop);
+            group_apply(&group);
+        } while (!oldest && !group.err && (oldest = mailbox_take(box)));
+        group_end(&group);
     }
-    if (count)
-        commit_group(sequencer, members, count);
     if (stop)
         uv_walk(&sequencer->loop, close_handle, NULL);
 }

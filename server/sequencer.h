@@ -4,7 +4,8 @@
  * them in order, commits (with fsync unless relaxed), then answers each
  * submitter and announces the commit to every port, one letter a port. While a
  * commit is being synced the next group gathers by itself: that is the group
- * commit.
+ * commit. What is submitted while a group is being applied joins that group; it
+ * closes when nobody more has come, so that a lone submission never waits.
  *
  * Units    as in store/entry.h.
  * Errors   a submission's refusal or failure is in its `applied` and `failure`.

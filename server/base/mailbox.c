@@ -17,14 +17,19 @@ static struct letter *reversed(struct letter *newest)
     return oldest;
 }
 
+struct letter *mailbox_take(struct mailbox *box)
+{
+    return reversed(
+        atomic_exchange_explicit(&box->waiting, NULL, memory_order_acquire));
+}
+
 static void take_all(uv_async_t *async)
 {
     struct mailbox *box = async->data;
-    struct letter *newest =
-        atomic_exchange_explicit(&box->waiting, NULL, memory_order_acquire);
+    struct letter *oldest = mailbox_take(box);
 
-    if (newest)
-        box->receive(box, reversed(newest)); /* last: may end the box */
+    if (oldest)
+        box->receive(box, oldest); /* last: may end the box */
 }
 
 enum err mailbox_init(struct mailbox *box, uv_loop_t *loop,

@@ -34,6 +34,9 @@ MUST_CHECK enum err mailbox_init(struct mailbox *box, uv_loop_t *loop,
                                  void (*receive)(struct mailbox *,
                                                  struct letter *));
 void mailbox_post(struct mailbox *box, struct letter *letter);
+/* What has come since, as `receive` would be given it; NULL: nothing. For a
+ * receiver that goes on before it returns. */
+struct letter *mailbox_take(struct mailbox *box);
 /* Close the async handle; letters posted afterwards are never received, so
  * stop the posters first. `closed` (may be NULL) runs on the loop. */
 void mailbox_close(struct mailbox *box, uv_close_cb closed);

@@ -77,6 +77,28 @@ static void letters_arrive_together_in_the_order_of_posting(void **state)
     end_reader(&reader, &loop);
 }
 
+static void letters_can_be_taken_before_the_loop_looks(void **state)
+{
+    struct numbered letters[3] = {{.number = 0}, {.number = 1}, {.number = 0}};
+    struct reader reader;
+    uv_loop_t loop;
+
+    (void)state;
+    given_reader(&reader, &loop, 1);
+    assert_null(mailbox_take(&reader.box));
+    mailbox_post(&reader.box, &letters[0].letter);
+    mailbox_post(&reader.box, &letters[1].letter);
+    assert_ptr_equal(mailbox_take(&reader.box), &letters[0].letter);
+    assert_ptr_equal(letters[0].letter.next, &letters[1].letter);
+    assert_null(letters[1].letter.next);
+    uv_run(&loop, UV_RUN_NOWAIT);
+    assert_int_equal(reader.batches, 0);
+    mailbox_post(&reader.box, &letters[2].letter);
+    uv_run(&loop, UV_RUN_ONCE);
+    assert_int_equal(reader.received, 1);
+    end_reader(&reader, &loop);
+}
+
 static void *post_all(void *arg)
 {
     const struct poster *poster = arg;
@@ -121,6 +143,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(letters_arrive_together_in_the_order_of_posting),
+        cmocka_unit_test(letters_can_be_taken_before_the_loop_looks),
         cmocka_unit_test(many_posters_lose_and_reorder_nothing),
     };
 

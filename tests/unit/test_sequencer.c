@@ -230,7 +230,7 @@ static void a_group_commit_answers_everyone(void **state)
         assert_int_equal(applied->seq, seq);
     }
     assert_int_equal(desk->ears[0].head, seq);
-    assert_true(desk->ears[0].commits <= 3);
+    assert_int_equal(desk->ears[0].commits, 1); /* the late ones joined */
     assert_int_equal(desk->ears[1].commits, desk->ears[0].commits);
     free(said);
     end_desk(desk);
