@@ -6,9 +6,9 @@ static bool is_tail(unsigned char c)
     return (c & 0xc0) == 0x80;
 }
 
-/* How long the sequence at `at` is; 0 when it is not one. */
-static size_t sequence(const unsigned char *at, size_t left)
+size_t utf8_sequence(const char *text, size_t left)
 {
+    const unsigned char *at = (const unsigned char *)text;
     unsigned char c = at[0];
 
     if (c < 0x80)
@@ -29,14 +29,12 @@ static size_t sequence(const unsigned char *at, size_t left)
 
 bool utf8_valid(const char *text, size_t size)
 {
-    const unsigned char *at = (const unsigned char *)text;
-
     while (size) {
-        size_t length = sequence(at, size);
+        size_t length = utf8_sequence(text, size);
 
         if (!length)
             return false;
-        at += length;
+        text += length;
         size -= length;
     }
     return true;

@@ -58,3 +58,18 @@ enum err body_write(struct buf *out, const json_t *body)
         return ERR_NOMEM;
     return buf_status(out);
 }
+
+enum err body_text(struct buf *out, const struct jtext *body, struct span *text)
+{
+    *text = body->text;
+    if (body->canonical)
+        return body->text.size > out->max ? ERR_TOO_LARGE : ERR_NONE;
+
+    json_t *tree = json_loadb(body->text.data, body->text.size, JSON_DECODE_ANY,
+                              NULL); /* accepted before */
+    enum err err = tree ? body_write(out, tree) : ERR_NOMEM;
+
+    json_decref(tree);
+    *text = (struct span){out->data, out->size};
+    return err;
+}

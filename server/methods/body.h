@@ -8,10 +8,14 @@
 #ifndef RUNG_METHODS_BODY_H
 #define RUNG_METHODS_BODY_H
 
-#include "server/base/buf.h"
+#include "server/jtext.h"
 
 #include <jansson.h>
 
 MUST_CHECK enum err body_write(struct buf *out, const json_t *body);
+/* The same of a body that was read: borrowed from its own text when it is
+ * spelled so already, else from `out`. */
+MUST_CHECK enum err body_text(struct buf *out, const struct jtext *body,
+                              struct span *text);
 
 #endif
