@@ -2,6 +2,7 @@
 #include "server/method.h"
 
 #include "server/methods/methods.h"
+#include "server/methods/params.h"
 #include "server/methods/text.h"
 #include "server/worker.h"
 
@@ -46,12 +47,26 @@ struct viewer call_viewer(const struct call *call)
                            call->who->inbox};
 }
 
+enum err call_written(struct call *call)
+{
+    enum err err = buf_status(&call->result);
+
+    return err ? fail_plain(&call->failure, err) : ERR_NONE;
+}
+
+static int append_piece(const char *piece, size_t size, void *arg)
+{
+    buf_append(arg, piece, size);
+    return 0;
+}
+
 enum err call_result(struct call *call, json_t *result)
 {
-    if (!result)
-        return fail_plain(&call->failure, ERR_NOMEM);
-    call->result = result;
-    return ERR_NONE;
+    int bad =
+        json_dump_callback(result, append_piece, &call->result, JSON_COMPACT);
+
+    json_decref(result);
+    return bad ? fail_plain(&call->failure, ERR_NOMEM) : call_written(call);
 }
 
 /* A client is told nothing of our insides: where the code is replaced, so is
@@ -70,8 +85,7 @@ static void failure_for_client(struct failure *failure)
 void call_end(struct call *call)
 {
     if (call->failure.err) {
-        json_decref(call->result);
-        call->result = NULL;
+        buf_fini(&call->result);
         call->authenticated = false;
         failure_for_client(&call->failure);
         metrics_add(call->worker->metrics.errors[call->failure.err], 1);
@@ -114,25 +128,25 @@ static enum err run(struct call *call)
 
 void method_run(struct call *call)
 {
-    memset(&call->failure, 0, sizeof(call->failure));
-    memset(&call->identity, 0, sizeof(call->identity));
-    call->result = NULL;
+    call->failure.err = ERR_NONE;
+    call->failure.retry_after_ms = 0;
+    buf_init(&call->result, SIZE_MAX / 2);
     call->authenticated = false;
+
+    struct scrap *scraps = NULL;
+
+    /* cppcheck-suppress autoVariables ; nobody looks there later */
+    call->scraps = &scraps;
 
     enum err err = run(call);
 
     assert(err == call->failure.err);
-    if (err || call->result)
-        call_end(call);
+    if (err || call->result.size)
+        call_end(call); /* which may free the call */
+    params_forget(scraps);
 }
 
 /* --- answers as text ------------------------------------------------------ */
-
-static int append_piece(const char *piece, size_t size, void *arg)
-{
-    buf_append(arg, piece, size);
-    return 0;
-}
 
 void failure_write(struct buf *out, const struct failure *failure)
 {
@@ -150,14 +164,4 @@ void failure_write(struct buf *out, const struct failure *failure)
         buf_append_u64(out, told.retry_after_ms);
     }
     buf_append_text(out, "}}");
-}
-
-void result_write(struct buf *out, const struct call *call)
-{
-    if (call->failure.err) {
-        failure_write(out, &call->failure);
-        return;
-    }
-    if (json_dump_callback(call->result, append_piece, out, JSON_COMPACT))
-        out->failed = out->short_of_memory = true;
 }

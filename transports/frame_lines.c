@@ -20,16 +20,22 @@ bool frame_line(struct span *rest, struct span *line)
     return false;
 }
 
-enum err frame_check(const json_t *request, struct failure *why)
+enum err frame_call_of(const struct jtext_object *request,
+                       struct frame_call *out, struct failure *why)
 {
-    const json_t *id = json_object_get(request, "id");
-    const json_t *params = json_object_get(request, "params");
+    struct jtext id, params;
 
-    if (json_is_object(id) || json_is_array(id))
-        return fail(why, ERR_BAD_REQUEST, "'id' must be a number or a string");
-    if (!json_is_string(json_object_get(request, "method")))
+    out->id = (struct span){0};
+    if (jtext_get(request, "id", &id)) {
+        out->id = id.text;
+        if (id.kind == JTEXT_OBJECT || id.kind == JTEXT_ARRAY)
+            return fail(why, ERR_BAD_REQUEST,
+                        "'id' must be a number or a string");
+    }
+    if (!jtext_get(request, "method", &out->method) ||
+        out->method.kind != JTEXT_STRING)
         return fail(why, ERR_BAD_REQUEST, "'method' must name a method");
-    if (params && !json_is_object(params))
+    if (jtext_get(request, "params", &params) && params.kind != JTEXT_OBJECT)
         return fail(why, ERR_BAD_REQUEST, "'params' must be an object");
     return ERR_NONE;
 }

@@ -86,30 +86,17 @@ struct http_call {
     struct call call;
     struct request *request;
     struct identity who;
-    json_t *params;
 };
 
 static void http_call_answer(struct http_call *job)
 {
-    struct call *call = &job->call;
-    struct reply reply = {0};
-    struct failure why;
-    struct buf out;
+    const struct call *call = &job->call;
+    struct reply reply = {.body = {call->result.data, call->result.size}};
 
-    if (call->failure.err) {
+    if (call->failure.err)
         request_fail_counted(job->request, &call->failure);
-        return;
-    }
-    buf_init(&out, SIZE_MAX / 2);
-    result_write(&out, call);
-    reply.body = (struct span){out.data, out.size};
-    if (buf_status(&out)) {
-        fail_plain(&why, ERR_NOMEM);
-        request_fail(job->request, &why);
-    } else {
+    else
         request_reply(job->request, &reply);
-    }
-    buf_fini(&out);
 }
 
 static void http_call_done(struct call *call)
@@ -118,13 +105,14 @@ static void http_call_done(struct call *call)
 
     http_call_answer(job);
     worker_call_ends(call->worker);
-    json_decref(call->result);
-    json_decref(job->params);
+    buf_fini(&call->result);
     mem_free(job);
 }
 
+/* `params` is for the time of method_run(). */
 static enum err prepare(struct request *request, struct http_call *job,
-                        struct span name, struct failure *why)
+                        struct span name, struct jtext_object *params,
+                        struct failure *why)
 {
     struct worker *worker = request_worker(request);
     struct span body = request_body(request);
@@ -138,19 +126,17 @@ static enum err prepare(struct request *request, struct http_call *job,
     job->call = (struct call){
         .worker = worker,
         .method = name,
+        .params = params,
         .who = given ? &job->who : NULL,
         .done = http_call_done,
     };
-    if (!body.size)
-        return ERR_NONE; /* the same as {} */
-    job->params = params_parse(body, worker->config->max_message_bytes, why);
-    job->call.params = job->params;
-    return job->params ? ERR_NONE : why->err;
+    return params_read(params, body, worker->config->max_message_bytes, why);
 }
 
 static void call_method(struct request *request, struct span name)
 {
     struct http_call *job = mem_zalloc(sizeof(*job));
+    struct jtext_object params;
     struct failure why;
 
     if (!job) {
@@ -158,7 +144,7 @@ static void call_method(struct request *request, struct span name)
         request_fail(request, &why);
         return;
     }
-    if (prepare(request, job, name, &why)) {
+    if (prepare(request, job, name, &params, &why)) {
         request_fail(request, &why);
         mem_free(job);
         return;

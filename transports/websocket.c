@@ -12,14 +12,13 @@
  * to this peer follows in the same turn, waits for that answer. */
 #include "server/base/clock.h"
 #include "server/method.h"
+#include "server/methods/params.h"
 #include "server/worker.h"
 #include "transports/frame_lines.h"
 #include "transports/route.h"
 #include "transports/transport.h"
 #include "transports/ws_host.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define BURST_BYTES (64u << 10)
@@ -27,7 +26,7 @@
 #define CALLS_MAX 64      /* in flight: beyond, the peer is not read */
 #define REPLIES_MAX (256u << 10)
 #define GATHER_BYTES (16u << 10) /* of replies; beyond, they leave at once */
-#define NUMBER_TEXT 24
+#define METHOD_MAX_BYTES 256     /* of a name with escapes */
 
 extern const struct transport websocket_transport;
 
@@ -57,7 +56,8 @@ struct ws_call {
     struct call call;
     struct websocket *ws; /* NULL: the peer is gone */
     struct list link;
-    json_t *request; /* {"id", "method", "params"} */
+    size_t id_size; /* 0: it wants no result */
+    char id[];      /* JSON text, as it was sent */
 };
 
 static struct websocket *of_peer(struct ws_peer *peer)
@@ -193,19 +193,21 @@ static void pump(struct websocket *ws)
 
 /* {"id":7,"result":{}} or {"id":7,"error":{}}; an error without id goes
  * without. */
-static void write_reply(struct buf *out, json_t *id, const struct call *call)
+static void write_reply(struct buf *out, struct span id,
+                        const struct call *call)
 {
-    char *text = id ? json_dumps(id, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
     size_t at;
 
-    buf_append_text(out, "{");
-    if (text)
-        buf_printf(out, "\"id\":%s,", text);
-    free(text);
+    buf_append_span(out, SPAN("{"));
+    if (id.size) {
+        buf_append_span(out, SPAN("\"id\":"));
+        buf_append_span(out, id);
+        buf_append_span(out, SPAN(","));
+    }
     if (!call->failure.err) {
-        buf_append_text(out, "\"result\":");
-        result_write(out, call);
-        buf_append_text(out, "}");
+        buf_append_span(out, SPAN("\"result\":"));
+        buf_append(out, call->result.data, call->result.size);
+        buf_append_span(out, SPAN("}"));
         return;
     }
     at = out->size;
@@ -223,11 +225,11 @@ static void forget_replies(struct websocket *ws)
 }
 
 /* Behind the replies that wait for the end of this turn, or for the socket. */
-static void reply(struct websocket *ws, json_t *id, const struct call *call)
+static void reply(struct websocket *ws, struct span id, const struct call *call)
 {
     static const char headroom[FRAME_HEAD_MAX];
 
-    if (!id && !call->failure.err)
+    if (!id.size && !call->failure.err)
         return;
     if (ws->replies.size)
         buf_append_text(&ws->replies, "\n");
@@ -244,7 +246,7 @@ static void reply(struct websocket *ws, json_t *id, const struct call *call)
     }
 }
 
-static void refuse(struct websocket *ws, json_t *id,
+static void refuse(struct websocket *ws, struct span id,
                    const struct failure *failure)
 {
     struct call none = {.failure = *failure};
@@ -256,34 +258,43 @@ static void refuse(struct websocket *ws, json_t *id,
 /* --- becoming known ----------------------------------------------------- */
 
 /* A parameter of `auth` as the text that a query would have. */
-static struct span param_text(const json_t *params, const char *name,
-                              char number[NUMBER_TEXT])
+static enum err asked_text(struct call *call, const char *name,
+                           struct span *out)
 {
-    const json_t *value = json_object_get(params, name);
+    struct jtext value;
 
-    if (json_is_string(value))
-        return (struct span){json_string_value(value),
-                             json_string_length(value)};
-    if (!json_is_integer(value))
-        return value && !json_is_null(value) ? SPAN("?") : (struct span){0};
-    snprintf(number, NUMBER_TEXT, "%lld", (long long)json_integer_value(value));
-    return span_of(number);
+    *out = (struct span){0};
+    if (!param_get(call, name, &value))
+        return ERR_NONE;
+    if (value.kind == JTEXT_STRING)
+        return param_string(call, &value, out);
+    *out = value.kind == JTEXT_INTEGER ? value.text : SPAN("?");
+    return ERR_NONE;
+}
+
+static enum err take_asked(struct call *call, struct follow *out)
+{
+    enum err err = asked_text(call, "cursor", &out->cursor);
+
+    if (!err)
+        err = asked_text(call, "conversation", &out->conversation);
+    if (!err)
+        err = asked_text(call, "after", &out->after);
+    if (!err)
+        err = asked_text(call, "limit", &out->limit);
+    if (!err)
+        err = asked_text(call, "device", &out->device);
+    return err;
 }
 
 /* What `auth` names beats what the handshake named. */
-static enum err follow_as_asked(struct websocket *ws, const json_t *params,
-                                const struct identity *who, struct failure *why)
+static enum err follow_as_asked(struct websocket *ws, struct call *call)
 {
-    char numbers[5][NUMBER_TEXT];
-    struct follow follow,
-        asked = {
-            .cursor = param_text(params, "cursor", numbers[0]),
-            .conversation = param_text(params, "conversation", numbers[1]),
-            .after = param_text(params, "after", numbers[2]),
-            .limit = param_text(params, "limit", numbers[3]),
-            .device = param_text(params, "device", numbers[4]),
-        };
+    struct follow follow, asked;
+    enum err err = take_asked(call, &asked);
 
+    if (err)
+        return err;
     follow_of(&ws->asked->query, &follow);
     if (asked.cursor.data || asked.conversation.data || asked.after.data) {
         follow.cursor = asked.cursor;
@@ -294,8 +305,8 @@ static enum err follow_as_asked(struct websocket *ws, const json_t *params,
         follow.limit = asked.limit;
     if (asked.device.data)
         follow.device = asked.device;
-    return carrier_open(&ws->carrier, ws->worker, &websocket_transport, who,
-                        &follow, why);
+    return carrier_open(&ws->carrier, ws->worker, &websocket_transport,
+                        &call->identity, &follow, &call->failure);
 }
 
 static void now_known(struct websocket *ws)
@@ -308,21 +319,14 @@ static void now_known(struct websocket *ws)
 }
 
 /* `auth` has succeeded: follow, or turn the answer into why that is impossible.
- */
-static void authenticated(struct websocket *ws, struct ws_call *job)
+ * It ends before method_run() does, so its parameters are still there. */
+static void authenticated(struct websocket *ws, struct call *call)
 {
-    const json_t *params = json_object_get(job->request, "params");
-    struct call *call = &job->call;
-
     if (ws->known)
         return; /* auth.refresh, which has renewed the carrier */
     memset(&ws->carrier, 0, sizeof(ws->carrier));
-    if (follow_as_asked(ws, params, &call->identity, &call->failure)) {
-        json_decref(call->result);
-        call->result = NULL;
-        return;
-    }
-    now_known(ws);
+    if (!follow_as_asked(ws, call))
+        now_known(ws);
 }
 
 /* --- method calls ------------------------------------------------------- */
@@ -336,8 +340,7 @@ static void maybe_leave(struct websocket *ws)
 static void call_free(struct ws_call *job)
 {
     worker_call_ends(job->call.worker);
-    json_decref(job->call.result);
-    json_decref(job->request);
+    buf_fini(&job->call.result);
     mem_free(job);
 }
 
@@ -355,8 +358,8 @@ static void call_done(struct call *call)
     ws->call_count--;
     fresh = !ws->known && call->authenticated && !ws->peer.close_code;
     if (call->authenticated && !ws->peer.close_code)
-        authenticated(ws, job);
-    reply(ws, json_object_get(job->request, "id"), call);
+        authenticated(ws, call);
+    reply(ws, (struct span){job->id, job->id_size}, call);
     call_free(job);
     if (fresh && ws->known)
         pump(ws);
@@ -365,16 +368,13 @@ static void call_done(struct call *call)
     maybe_leave(ws);
 }
 
-/* Takes `request`. */
-static void run(struct websocket *ws, json_t *request)
+static void run(struct websocket *ws, struct span id, struct span method,
+                const struct jtext_object *params)
 {
-    const json_t *method = json_object_get(request, "method");
-    json_t *params = json_object_get(request, "params");
-    struct ws_call *job = mem_zalloc(sizeof(*job));
+    struct ws_call *job = mem_alloc(sizeof(*job) + id.size);
     struct identity who;
 
     if (!job) {
-        json_decref(request);
         ws_close(&ws->peer, 4001, "out of memory");
         return;
     }
@@ -382,10 +382,12 @@ static void run(struct websocket *ws, json_t *request)
     if (ws->known)
         carrier_identity(&ws->carrier, &who);
     job->ws = ws;
-    job->request = request;
+    job->id_size = id.size;
+    if (id.size)
+        memcpy(job->id, id.data, id.size);
     job->call = (struct call){
         .worker = ws->worker,
-        .method = {json_string_value(method), json_string_length(method)},
+        .method = method,
         .params = params,
         .who = ws->known ? &who : NULL,
         .carrier = ws->carrier.open ? &ws->carrier : NULL,
@@ -399,22 +401,40 @@ static void run(struct websocket *ws, json_t *request)
 }
 
 /* What is wrong with a request, before its method is even looked at. */
-static enum err check(struct websocket *ws, const json_t *request,
-                      struct failure *why)
+static enum err check(struct websocket *ws, const struct jtext_object *object,
+                      struct frame_call *request, struct failure *why)
 {
+    enum err err = frame_call_of(object, request, why);
     uint32_t wait_ms = bucket_spend(
         &ws->bucket, ws->worker->config->connection_rate, clock_mono_us());
-    bool is_auth;
 
     if (wait_ms) {
         fail(why, ERR_RATE_LIMITED, "this connection asks too often");
         why->retry_after_ms = wait_ms;
         return why->err;
     }
-    if (frame_check(request, why))
-        return why->err;
-    is_auth = strcmp(json_string_value(json_object_get(request, "method")),
-                     "auth") == 0;
+    return err;
+}
+
+/* The name of the method; one that no method is so long as, as it was sent. */
+static struct span method_of(const struct frame_call *request,
+                             char room[METHOD_MAX_BYTES])
+{
+    const struct jtext *name = &request->method;
+
+    if (!name->escaped)
+        return jtext_plain(name);
+    if (name->text.size > METHOD_MAX_BYTES)
+        return name->text;
+    return (struct span){room, jtext_unescape(room, name)};
+}
+
+/* `auth` comes first, and once. */
+static enum err check_order(const struct websocket *ws, struct span method,
+                            struct failure *why)
+{
+    bool is_auth = span_is(method, "auth");
+
     if (!ws->known && !is_auth)
         return fail(why, ERR_UNAUTHORIZED,
                     "the first method must be 'auth', with a token");
@@ -426,21 +446,27 @@ static enum err check(struct websocket *ws, const json_t *request,
 
 static void line(struct websocket *ws, struct span text)
 {
+    char room[METHOD_MAX_BYTES];
+    struct jtext_object object, params;
+    struct frame_call request;
+    struct span method;
     struct failure why;
-    json_t *request =
-        params_parse(text, ws->worker->config->max_message_bytes, &why);
 
     metrics_add(ws->worker->metrics.requests, 1);
-    if (!request) {
-        refuse(ws, NULL, &why);
+    if (request_read(&object, &params, text,
+                     ws->worker->config->max_message_bytes, &why)) {
+        refuse(ws, (struct span){0}, &why);
         return;
     }
-    if (check(ws, request, &why)) {
-        refuse(ws, json_object_get(request, "id"), &why);
-        json_decref(request);
+    if (check(ws, &object, &request, &why)) {
+        refuse(ws, request.id, &why);
         return;
     }
-    run(ws, request);
+    method = method_of(&request, room);
+    if (check_order(ws, method, &why))
+        refuse(ws, request.id, &why);
+    else
+        run(ws, request.id, method, &params);
 }
 
 void websocket_message(struct ws_peer *peer, struct span text)

@@ -48,8 +48,8 @@ static enum err conversation_get(struct call *call)
 
 /* {conversation, short_id, seq?, cursor?}: the last two only when there was
  * something to change. */
-static json_t *changed(struct call *call, const struct entry *entry,
-                       const struct applied *applied)
+static enum err changed(struct call *call, const struct entry *entry,
+                        const struct applied *applied)
 {
     char cursor[CURSOR_MAX_BYTES];
     json_t *result =
@@ -57,16 +57,16 @@ static json_t *changed(struct call *call, const struct entry *entry,
                   entry->conversation.size);
 
     if (!applied->lsn)
-        return result;
+        return call_result(call, result);
     cursor_write(cursor, store_epoch(worker_store(call->worker)), applied->lsn);
     if (json_object_update_new(
             result,
             json_pack("{s:I, s:I, s:s}", "short_id", (json_int_t)applied->conv,
                       "seq", (json_int_t)applied->seq, "cursor", cursor))) {
         json_decref(result);
-        return NULL;
+        result = NULL;
     }
-    return result;
+    return call_result(call, result);
 }
 
 /* Two people stay two; everyone is in a channel as it is. Only a group has
@@ -97,7 +97,7 @@ static enum err as_it_is(struct call *call, struct target *target)
         return fail_plain(&call->failure, err);
     err = target_look(call, reader, target);
     reader_end(reader);
-    return err ? err : call_result(call, changed(call, &entry, &nothing));
+    return err ? err : changed(call, &entry, &nothing);
 }
 
 static enum err move(struct call *call, struct target *target,
@@ -157,7 +157,7 @@ static enum err conversation_leave(struct call *call)
 static enum err guests(struct call *call, struct buf *out)
 {
     struct span user;
-    bool one = param_get(call, "user"), many = param_get(call, "users");
+    bool one = param_given(call, "user"), many = param_given(call, "users");
 
     if (one == many)
         return fail(&call->failure, ERR_BAD_REQUEST,

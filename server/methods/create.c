@@ -35,7 +35,7 @@ static enum err take_type(struct call *call, struct creation *new)
 {
     int type = 0;
 
-    if (!param_get(call, "type"))
+    if (!param_given(call, "type"))
         return param_refuse(call, "type", "\"group\" or \"channel\"", NULL);
 
     enum err err = param_choice(call, "type", types, &type);
@@ -65,25 +65,33 @@ static enum err take_id(struct call *call, struct creation *new)
     return err;
 }
 
-/* The parameters of an object inside `call`, as if it were the call's own. */
-static enum err inner(struct call *call, const char *name, json_t **out)
+/* The parameters of an object inside `call`, as if it were the call's own.
+ * Not given: {}. */
+static enum err inner(struct call *call, const char *name,
+                      struct jtext_object *out)
 {
-    *out = param_get(call, name);
-    if (*out && !json_is_object(*out))
-        return param_refuse(call, name, "an object", *out);
+    struct jtext value;
+
+    out->count = 0;
+    if (!param_get(call, name, &value))
+        return ERR_NONE;
+    if (value.kind != JTEXT_OBJECT)
+        return param_refuse(call, name, "an object", &value);
+    jtext_open(&value, out);
     return ERR_NONE;
 }
 
 static enum err take_retention(struct call *call,
                                struct conv_settings *settings)
 {
-    json_t *outer = call->params, *object;
+    const struct jtext_object *outer = call->params;
+    struct jtext_object object;
     uint64_t max_age_s = 0;
     enum err err = inner(call, "retention", &object);
 
-    if (err || !object)
+    if (err)
         return err;
-    call->params = object;
+    call->params = &object;
     err = param_number(call, "max_age_s", 0, AGE_MAX_S, &max_age_s);
     if (!err)
         err = param_number(call, "max_count", 0, NUMBER_MAX,
@@ -95,14 +103,15 @@ static enum err take_retention(struct call *call,
 
 static enum err take_settings(struct call *call, struct conv_settings *settings)
 {
-    json_t *outer = call->params, *object;
+    const struct jtext_object *outer = call->params;
+    struct jtext_object object;
     int history = 0;
     enum err err = inner(call, "settings", &object);
 
     settings->joinable = true; /* its id, random unless chosen, is the key */
-    if (err || !object)
+    if (err)
         return err;
-    call->params = object;
+    call->params = &object;
     err = param_choice(call, "history", histories, &history);
     if (!err)
         err = param_flag(call, "joinable", &settings->joinable);
@@ -115,10 +124,17 @@ static enum err take_settings(struct call *call, struct conv_settings *settings)
     return err;
 }
 
+static bool some_members(const struct call *call)
+{
+    struct jtext value, first;
+
+    return param_get(call, "members", &value) && value.kind == JTEXT_ARRAY &&
+           jtext_next(&value.text, &first);
+}
+
 static enum err take_members(struct call *call, struct creation *new)
 {
-    if (new->type == CONV_CHANNEL &&
-        json_array_size(param_get(call, "members")))
+    if (new->type == CONV_CHANNEL && some_members(call))
         return fail(&call->failure, ERR_BAD_REQUEST,
                     "'members' goes with a group; a channel is open to every "
                     "user of the app");
@@ -176,8 +192,8 @@ static void write_name(struct call *call, struct creation *new)
 }
 
 /* After the commit: the conversation as its creator sees it. */
-static json_t *created(struct call *call, const struct entry *entry,
-                       const struct applied *applied)
+static enum err created(struct call *call, const struct entry *entry,
+                        const struct applied *applied)
 {
     struct reader *reader = call->worker->reader;
     struct viewer viewer = {.app = entry->app, .user = entry->from};
@@ -186,19 +202,15 @@ static json_t *created(struct call *call, const struct entry *entry,
     json_t *result = NULL;
     enum err err = reader_begin(reader);
 
-    if (err) {
-        fail_plain(&call->failure, err);
-        return NULL;
-    }
+    if (err)
+        return fail_plain(&call->failure, err);
     err = reader_conversation_no(reader, entry->app, applied->conv, &conv);
     if (!err)
         err = name_parse(&parts, conv.name);
     if (!err)
         err = view_whole(reader, &viewer, &parts, &conv, &result);
     reader_end(reader);
-    if (err)
-        fail_plain(&call->failure, err);
-    return result;
+    return err ? fail_plain(&call->failure, err) : call_result(call, result);
 }
 
 static enum err submit(struct call *call, struct creation *new)

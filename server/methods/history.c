@@ -135,14 +135,14 @@ static enum err read_page(struct call *call, struct reader *reader,
 static enum err page_asked_for(struct call *call, struct page *page)
 {
     uint64_t after = 0, before = NUMBER_MAX + 1;
-    bool forward = param_get(call, "after");
+    bool forward = param_given(call, "after");
     enum err err = param_number(call, "after", 0, NUMBER_MAX, &after);
 
     if (!err)
         err = param_number(call, "before", 1, NUMBER_MAX, &before);
     if (!err)
         err = param_number(call, "limit", 1, LIMIT_MAX, &page->limit);
-    if (!err && forward && param_get(call, "before"))
+    if (!err && forward && param_given(call, "before"))
         err = fail(&call->failure, ERR_BAD_REQUEST,
                    "give 'after' or 'before', not both");
     page->backward = !forward;

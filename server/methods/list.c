@@ -149,17 +149,20 @@ static enum err read_listing(struct call *call, struct listing *listing)
 /* The `before` of an earlier answer. */
 static enum err position(struct call *call, lsn *before)
 {
-    const json_t *value = param_get(call, "before");
-    const char *text = json_string_value(value);
-    size_t size = json_string_length(value);
+    struct jtext value;
+    struct span text = {0};
+    enum err err = ERR_NONE;
 
     *before = UINT64_MAX;
-    if (!value)
+    if (!param_get(call, "before", &value))
         return ERR_NONE;
-    if (!size || size > 16 || text[strspn(text, "0123456789")])
+    if (value.kind == JTEXT_STRING)
+        err = param_string(call, &value, &text);
+    if (err)
+        return err;
+    if (!param_digits(text, before))
         return param_refuse(call, "before", "the 'before' of an earlier answer",
-                            value);
-    *before = strtoull(text, NULL, 10);
+                            &value);
     return ERR_NONE;
 }
 

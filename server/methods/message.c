@@ -11,6 +11,7 @@
 
 #define CLIENT_MSG_ID_MAX 64
 #define TYPE_MAX 32
+#define SENT_BYTES 256 /* most answers take less */
 #define TYPE_ACCEPTED "1 to 32 characters of A-Z a-z 0-9 _ . -"
 
 /* --- message.send --------------------------------------------------------- */
@@ -28,7 +29,8 @@ static enum err target_by_to(struct call *call, struct target *target)
 /* Exactly one of `to` and `conversation`. */
 static enum err send_target(struct call *call, struct target *target)
 {
-    bool to = param_get(call, "to"), named = param_get(call, "conversation");
+    bool to = param_given(call, "to");
+    bool named = param_given(call, "conversation");
 
     if (to == named)
         return fail(&call->failure, ERR_BAD_REQUEST,
@@ -48,25 +50,28 @@ static bool type_ok(struct span type)
 
 static enum err send_type(struct call *call, struct span *type)
 {
-    const json_t *value = param_get(call, "type");
+    struct jtext value;
+    enum err err = ERR_NONE;
 
     *type = SPAN("text");
-    if (!value)
+    if (!param_get(call, "type", &value))
         return ERR_NONE;
-    *type = (struct span){json_string_value(value), json_string_length(value)};
-    if (!json_is_string(value) || !type_ok(*type))
-        return param_refuse(call, "type", TYPE_ACCEPTED, value);
-    return ERR_NONE;
+    if (value.kind == JTEXT_STRING)
+        err = param_string(call, &value, type);
+    if (!err && (value.kind != JTEXT_STRING || !type_ok(*type)))
+        err = param_refuse(call, "type", TYPE_ACCEPTED, &value);
+    return err;
 }
 
-static enum err send_body(struct call *call, struct buf *out)
+/* `room` is for what is not spelled as it is stored. */
+static enum err send_body(struct call *call, struct buf *room, struct span *out)
 {
-    const json_t *body = json_object_get(call->params, "body");
+    struct jtext body;
     enum err err;
 
-    if (!body)
+    if (!call->params || !jtext_get(call->params, "body", &body))
         return param_refuse(call, "body", "given, as any JSON value", NULL);
-    err = body_write(out, body);
+    err = body_text(room, &body, out);
     if (err == ERR_TOO_LARGE)
         return fail(&call->failure, err,
                     "'body' must take at most %" PRIu64
@@ -80,27 +85,36 @@ static bool relaxed(const struct call *call)
     return call->worker->config->durability == DURABILITY_RELAXED;
 }
 
-static json_t *sent(struct call *call, const struct entry *entry,
-                    const struct applied *applied)
+/* The key, with all that stands before its value. */
+static void append_number(struct buf *out, struct span key, uint64_t number)
 {
+    buf_append_span(out, key);
+    buf_append_u64(out, number);
+}
+
+static enum err sent(struct call *call, const struct entry *entry,
+                     const struct applied *applied)
+{
+    struct buf *out = &call->result;
     char cursor[CURSOR_MAX_BYTES];
+    size_t size = cursor_write(cursor, store_epoch(worker_store(call->worker)),
+                               applied->lsn);
 
-    cursor_write(cursor, store_epoch(worker_store(call->worker)), applied->lsn);
-
-    json_t *result =
-        json_pack("{s:s%, s:I, s:I, s:s, s:I, s:b}", "conversation",
-                  entry->conversation.data, entry->conversation.size,
-                  "short_id", (json_int_t)applied->conv, "seq",
-                  (json_int_t)applied->seq, "cursor", cursor, "ts",
-                  (json_int_t)(applied->duplicate ? applied->ts : entry->ts),
-                  "duplicate", (int)applied->duplicate);
-
-    if (relaxed(call) &&
-        json_object_set_new(result, "durability", json_string("relaxed"))) {
-        json_decref(result);
-        return NULL;
-    }
-    return result;
+    (void)buf_reserve(out, SENT_BYTES);
+    buf_append_span(out, SPAN("{\"conversation\":"));
+    json_quote(out, entry->conversation);
+    append_number(out, SPAN(",\"short_id\":"), applied->conv);
+    append_number(out, SPAN(",\"seq\":"), applied->seq);
+    buf_append_span(out, SPAN(",\"cursor\":\""));
+    buf_append(out, cursor, size);
+    append_number(out, SPAN("\",\"ts\":"),
+                  applied->duplicate ? applied->ts : entry->ts);
+    buf_append_span(out, applied->duplicate ? SPAN(",\"duplicate\":true")
+                                            : SPAN(",\"duplicate\":false"));
+    if (relaxed(call))
+        buf_append_span(out, SPAN(",\"durability\":\"relaxed\""));
+    buf_append_span(out, SPAN("}"));
+    return call_written(call);
 }
 
 static enum err send_entry(struct call *call, struct entry *entry)
@@ -133,10 +147,9 @@ static enum err message_send(struct call *call)
     if (err)
         return err;
     buf_init(&body, call->worker->config->max_message_bytes);
-    err = send_body(call, &body);
+    err = send_body(call, &body, &entry.body);
     if (!err) {
         entry.conversation = target.name;
-        entry.body = (struct span){body.data, body.size};
         err = call_submit(call, &entry, sent);
     }
     buf_fini(&body);
@@ -145,13 +158,15 @@ static enum err message_send(struct call *call)
 
 /* --- message.ack, message.read -------------------------------------------- */
 
-static json_t *marked(struct call *call, const struct entry *entry,
-                      const struct applied *applied)
+static enum err marked(struct call *call, const struct entry *entry,
+                       const struct applied *applied)
 {
-    (void)call;
     (void)applied;
-    return json_pack("{s:s%, s:I}", "conversation", entry->conversation.data,
-                     entry->conversation.size, "seq", (json_int_t)entry->mark);
+    buf_append_span(&call->result, SPAN("{\"conversation\":"));
+    json_quote(&call->result, entry->conversation);
+    append_number(&call->result, SPAN(",\"seq\":"), entry->mark);
+    buf_append_span(&call->result, SPAN("}"));
+    return call_written(call);
 }
 
 /* How far the conversation goes for the caller; refuses those who are not in
@@ -187,7 +202,7 @@ static enum err mark(struct call *call, enum entry_kind kind)
     uint64_t last = 0;
     enum err err = target_named(call, &target);
 
-    if (!err && !param_get(call, "seq"))
+    if (!err && !param_given(call, "seq"))
         err = param_refuse(call, "seq", "given as a whole number", NULL);
     if (!err)
         err = param_number(call, "seq", 1, NUMBER_MAX, &entry.mark);
@@ -199,7 +214,7 @@ static enum err mark(struct call *call, enum entry_kind kind)
         entry.mark = last;
     entry.conversation = target.name;
     if (!last || target.parts.type == CONV_CHANNEL) /* no marks are kept */
-        return call_result(call, marked(call, &entry, NULL));
+        return marked(call, &entry, NULL);
     return call_submit(call, &entry, marked);
 }
 
@@ -212,13 +227,20 @@ static enum err message_read(struct call *call)
 static enum err known_cursor(struct call *call, lsn *at)
 {
     struct store *store = worker_store(call->worker);
-    const json_t *value = param_get(call, "cursor");
-    struct span text = {json_string_value(value), json_string_length(value)};
+    struct jtext value;
+    struct span text = {0};
+    bool given = param_get(call, "cursor", &value);
+    enum err err = ERR_NONE;
     char epoch[9];
 
-    if (!json_is_string(value) || cursor_parse(text, epoch, at))
+    if (given && value.kind == JTEXT_STRING)
+        err = param_string(call, &value, &text);
+    if (err)
+        return err;
+    if (!text.data || cursor_parse(text, epoch, at))
         return param_refuse(call, "cursor",
-                            "a cursor as events and answers carry it", value);
+                            "a cursor as events and answers carry it",
+                            given ? &value : NULL);
     if (epoch[0] && strcmp(epoch, store_epoch(store)) != 0)
         return fail(&call->failure, ERR_BAD_REQUEST,
                     "'cursor' must be of this log (epoch %s), got epoch %s",
@@ -254,9 +276,9 @@ static enum err ack_cursor(struct call *call)
 /* {cursor} or {conversation, seq} */
 static enum err message_ack(struct call *call)
 {
-    bool cursor = param_get(call, "cursor");
+    bool cursor = param_given(call, "cursor");
 
-    if (cursor == (param_get(call, "conversation") != NULL))
+    if (cursor == param_given(call, "conversation"))
         return fail(&call->failure, ERR_BAD_REQUEST,
                     "give either 'cursor' or 'conversation' and 'seq', got %s",
                     cursor ? "both" : "neither");

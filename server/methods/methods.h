@@ -1,8 +1,8 @@
 /* What the methods share: the rows of the table, and how a call ends.
  *
  * A method is one function. It reads its parameters (params.h), then either
- * sets call->result, or hands an entry to the sequencer (submit.h) and leaves
- * call->result NULL: the answer comes after the commit.
+ * writes call->result, or hands an entry to the sequencer (submit.h) and leaves
+ * call->result empty: the answer comes after the commit.
  *
  * Errors   a method returns what it put into call->failure.
  * Threads  the worker's loop.
@@ -12,9 +12,9 @@
 
 #include "server/method.h"
 
-#define NUMBER_MAX                                                             \
-    ((UINT64_C(1) << 53) - 1) /* what every JSON reader keeps                  \
-                               */
+#include <jansson.h>
+
+#define NUMBER_MAX ((uint64_t)JTEXT_INTEGER_MAX)
 
 struct method {
     const char *name;
@@ -27,8 +27,11 @@ extern const struct method identity_methods[];
 extern const struct method message_methods[];
 extern const struct method conversation_methods[];
 
-/* Set the result (given; NULL means that memory was short). */
+/* The result is an object (given; NULL means that memory was short). */
 MUST_CHECK enum err call_result(struct call *call, json_t *result);
+/* The result is the text appended to call->result; for answers that are given
+ * so often that their tree is not worth building. */
+MUST_CHECK enum err call_written(struct call *call);
 /* The call is over, as its result or failure say. Called once; `call` may be
  * gone afterwards. */
 void call_end(struct call *call);

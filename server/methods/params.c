@@ -1,5 +1,5 @@
-/* Parameters: parsed within bounds, then read one by one with errors that say
- * what would have been right. */
+/* Parameters: read one by one with errors that say what would have been right.
+ */
 #include "server/methods/params.h"
 
 #include "server/base/mem.h"
@@ -10,182 +10,126 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEPTH_MAX 32
-
-/* --- parsing -------------------------------------------------------------- */
-
-/* The deepest nesting of brackets outside strings. The parser would recurse as
- * deep as the text says, so this looks first. */
-static unsigned depth_of(struct span text)
-{
-    unsigned depth = 0, deepest = 0;
-    bool quoted = false;
-
-    for (size_t i = 0; i < text.size; i++) {
-        char c = text.data[i];
-
-        if (quoted) {
-            if (c == '\\')
-                i++;
-            else if (c == '"')
-                quoted = false;
-        } else if (c == '"') {
-            quoted = true;
-        } else if (c == '{' || c == '[') {
-            if (++depth > deepest)
-                deepest = depth;
-        } else if ((c == '}' || c == ']') && depth) {
-            depth--;
-        }
-    }
-    return deepest;
-}
-
-static bool numbers_fit(const json_t *value);
-
-static bool members_fit(const json_t *object)
-{
-    void *at = json_object_iter((json_t *)object);
-
-    for (; at; at = json_object_iter_next((json_t *)object, at))
-        if (!numbers_fit(json_object_iter_value(at)))
-            return false;
-    return true;
-}
-
-/* Whether every whole number is one that every JSON reader keeps exactly. */
-static bool numbers_fit(const json_t *value)
-{
-    if (json_is_integer(value)) {
-        json_int_t n = json_integer_value(value);
-
-        return n <= (json_int_t)NUMBER_MAX && n >= -(json_int_t)NUMBER_MAX;
-    }
-    if (json_is_object(value))
-        return members_fit(value);
-    for (size_t i = 0; i < json_array_size(value); i++)
-        if (!numbers_fit(json_array_get(value, i)))
-            return false;
-    return true;
-}
-
-static bool is_blank(struct span text)
-{
-    for (size_t i = 0; i < text.size; i++)
-        switch (text.data[i]) {
-        case ' ':
-        case '\t':
-        case '\r':
-        case '\n':
-            break;
-        default:
-            return false;
-        }
-    return true;
-}
-
-static void refuse_text(struct failure *why, const json_error_t *error)
-{
-    char reason[sizeof(error->text)];
-
-    text_clean(reason, sizeof(reason), span_of(error->text));
-    switch (json_error_code(error)) {
-    case json_error_out_of_memory:
-        fail_plain(why, ERR_NOMEM);
-        break;
-    case json_error_numeric_overflow:
-        fail(why, ERR_BAD_REQUEST,
-             "the parameters hold a number that is too big (line %d)",
-             error->line);
-        break;
-    default:
-        fail(why, ERR_BAD_REQUEST,
-             "the parameters are not valid JSON: %s (line %d, column %d)",
-             reason, error->line, error->column);
-    }
-}
-
-json_t *params_parse(struct span text, size_t max_bytes, struct failure *why)
-{
-    json_error_t error;
-
-    if (text.size > max_bytes) {
-        fail(why, ERR_TOO_LARGE,
-             "the parameters are %zu bytes long; at most %zu are accepted",
-             text.size, max_bytes);
-        return NULL;
-    }
-    if (is_blank(text)) {
-        json_t *empty = json_object();
-
-        if (!empty)
-            fail_plain(why, ERR_NOMEM);
-        return empty;
-    }
-    if (depth_of(text) > DEPTH_MAX) {
-        fail(why, ERR_BAD_REQUEST,
-             "the parameters are nested more than %d deep", DEPTH_MAX);
-        return NULL;
-    }
-
-    json_t *params = json_loadb(
-        text.data, text.size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
-
-    if (!params) {
-        refuse_text(why, &error);
-        return NULL;
-    }
-    if (json_is_object(params) && numbers_fit(params))
-        return params;
-    if (!json_is_object(params))
-        fail(why, ERR_BAD_REQUEST, "the parameters must be a JSON object");
-    else
-        fail(why, ERR_BAD_REQUEST,
-             "the parameters hold a whole number of 2^53 or more; write it as "
-             "a string");
-    json_decref(params);
-    return NULL;
-}
+/* A string without its escapes. */
+struct scrap {
+    struct scrap *next;
+    char text[];
+};
 
 /* --- reading -------------------------------------------------------------- */
 
-json_t *param_get(const struct call *call, const char *name)
+bool param_get(const struct call *call, const char *name, struct jtext *out)
 {
-    json_t *value = json_object_get(call->params, name);
-
-    return json_is_null(value) ? NULL : value;
+    return call->params && jtext_get(call->params, name, out) &&
+           out->kind != JTEXT_NULL;
 }
 
-/* What was given, in a few words. */
-static void describe(char *out, size_t room, const json_t *got)
+bool param_given(const struct call *call, const char *name)
 {
-    if (json_is_integer(got))
-        (void)snprintf(out, room, "%" JSON_INTEGER_FORMAT,
-                       json_integer_value(got));
-    else if (json_is_real(got))
-        (void)snprintf(out, room, "%g", json_real_value(got));
-    else if (json_is_boolean(got))
-        (void)snprintf(out, room, "%s", json_is_true(got) ? "true" : "false");
-    else if (json_is_string(got) && json_string_length(got) <= 40 &&
-             text_printable((struct span){json_string_value(got),
-                                          json_string_length(got)}))
-        (void)snprintf(out, room, "\"%s\"", json_string_value(got));
-    else if (json_is_string(got))
-        (void)snprintf(out, room, "a string of %zu bytes",
-                       json_string_length(got));
+    struct jtext value;
+
+    return param_get(call, name, &value);
+}
+
+enum err param_string(struct call *call, const struct jtext *string,
+                      struct span *out)
+{
+    struct scrap *scrap;
+
+    if (!string->escaped) {
+        *out = jtext_plain(string);
+        return ERR_NONE;
+    }
+    scrap = mem_alloc(sizeof(*scrap) + string->text.size);
+    if (!scrap)
+        return fail_plain(&call->failure, ERR_NOMEM);
+    scrap->next = *call->scraps;
+    *call->scraps = scrap;
+    *out = (struct span){scrap->text, jtext_unescape(scrap->text, string)};
+    return ERR_NONE;
+}
+
+void params_forget(struct scrap *scraps)
+{
+    while (scraps) {
+        struct scrap *next = scraps->next;
+
+        mem_free(scraps);
+        scraps = next;
+    }
+}
+
+bool param_digits(struct span text, uint64_t *out)
+{
+    *out = 0;
+    if (!text.size || text.size > 16)
+        return false;
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return false;
+        *out = *out * 10 + (uint64_t)(text.data[i] - '0');
+    }
+    return true;
+}
+
+static double real_of(struct span text)
+{
+    json_t *real = json_loadb(text.data, text.size, JSON_DECODE_ANY, NULL);
+    double value = json_real_value(real);
+
+    json_decref(real);
+    return value;
+}
+
+static void describe_string(char *out, size_t room, struct span text)
+{
+    if (text.size <= 40 && text_printable(text))
+        (void)snprintf(out, room, "\"%.*s\"", (int)text.size, text.data);
     else
-        (void)snprintf(out, room, "%s",
-                       json_is_array(got)    ? "an array"
-                       : json_is_object(got) ? "an object"
-                                             : "nothing");
+        (void)snprintf(out, room, "a string of %zu bytes", text.size);
+}
+
+/* What was given, in a few words; a string is in `text`. */
+static void describe(char *out, size_t room, const struct jtext *got,
+                     struct span text)
+{
+    static const char *const words[] = {[JTEXT_NULL] = "nothing",
+                                        [JTEXT_FALSE] = "false",
+                                        [JTEXT_TRUE] = "true",
+                                        [JTEXT_ARRAY] = "an array",
+                                        [JTEXT_OBJECT] = "an object"};
+
+    switch (got->kind) {
+    case JTEXT_INTEGER:
+        (void)snprintf(out, room, "%" PRId64, jtext_integer(got));
+        break;
+    case JTEXT_REAL:
+        (void)snprintf(out, room, "%g", real_of(got->text));
+        break;
+    case JTEXT_STRING:
+        describe_string(out, room, text);
+        break;
+    default:
+        (void)snprintf(out, room, "%s", words[got->kind]);
+    }
 }
 
 enum err param_refuse(struct call *call, const char *name, const char *accepted,
-                      const json_t *got)
+                      const struct jtext *got)
 {
+    static const struct jtext nothing = {.kind = JTEXT_NULL};
+    struct span string = {0};
     char text[64];
 
-    describe(text, sizeof(text), got);
+    if (!got)
+        got = &nothing;
+    if (got->kind == JTEXT_STRING) {
+        enum err err = param_string(call, got, &string);
+
+        if (err)
+            return err;
+    }
+    describe(text, sizeof(text), got, string);
     return fail(&call->failure, ERR_BAD_REQUEST, "'%s' must be %s, got %s",
                 name, accepted, text);
 }
@@ -193,44 +137,49 @@ enum err param_refuse(struct call *call, const char *name, const char *accepted,
 enum err param_number(struct call *call, const char *name, uint64_t min,
                       uint64_t max, uint64_t *out)
 {
-    const json_t *value = param_get(call, name);
-    json_int_t number = json_integer_value(value);
+    struct jtext value;
+    int64_t number;
     char accepted[80];
 
-    if (!value)
+    if (!param_get(call, name, &value))
         return ERR_NONE;
-    if (json_is_integer(value) && number >= 0 && (uint64_t)number >= min &&
-        (uint64_t)number <= max) {
+    number = value.kind == JTEXT_INTEGER ? jtext_integer(&value) : -1;
+    if (number >= 0 && (uint64_t)number >= min && (uint64_t)number <= max) {
         *out = (uint64_t)number;
         return ERR_NONE;
     }
     (void)snprintf(accepted, sizeof(accepted),
                    "a whole number from %" PRIu64 " to %" PRIu64, min, max);
-    return param_refuse(call, name, accepted, value);
+    return param_refuse(call, name, accepted, &value);
 }
 
 enum err param_flag(struct call *call, const char *name, bool *out)
 {
-    const json_t *value = param_get(call, name);
+    struct jtext value;
 
-    if (!value)
+    if (!param_get(call, name, &value))
         return ERR_NONE;
-    if (!json_is_boolean(value))
-        return param_refuse(call, name, "true or false", value);
-    *out = json_is_true(value);
+    if (value.kind != JTEXT_TRUE && value.kind != JTEXT_FALSE)
+        return param_refuse(call, name, "true or false", &value);
+    *out = value.kind == JTEXT_TRUE;
     return ERR_NONE;
 }
 
 enum err param_text(struct call *call, const char *name, size_t max,
                     struct span *out)
 {
-    const json_t *value = param_get(call, name);
-    struct span text = {json_string_value(value), json_string_length(value)};
+    struct jtext value;
+    struct span text = {0};
     char accepted[80];
+    enum err err = ERR_NONE;
 
     *out = (struct span){0};
-    if (!value)
+    if (!param_get(call, name, &value))
         return ERR_NONE;
+    if (value.kind == JTEXT_STRING)
+        err = param_string(call, &value, &text);
+    if (err)
+        return err;
     if (text.size && text.size <= max && text_printable(text)) {
         *out = text;
         return ERR_NONE;
@@ -238,7 +187,7 @@ enum err param_text(struct call *call, const char *name, size_t max,
     (void)snprintf(accepted, sizeof(accepted),
                    "a string of 1 to %zu bytes without control characters",
                    max);
-    return param_refuse(call, name, accepted, value);
+    return param_refuse(call, name, accepted, &value);
 }
 
 enum err param_needed_text(struct call *call, const char *name, size_t max,
@@ -253,51 +202,64 @@ enum err param_needed_text(struct call *call, const char *name, size_t max,
 
 #define NAME_ACCEPTED "1 to 64 characters of A-Z a-z 0-9 _ . @ -"
 
-static bool is_name(const json_t *value)
+/* The name that a value is; data NULL: it is none. */
+static enum err take_name(struct call *call, const struct jtext *value,
+                          struct span *out)
 {
-    return json_is_string(value) &&
-           name_ok((struct span){json_string_value(value),
-                                 json_string_length(value)});
+    enum err err = ERR_NONE;
+
+    *out = (struct span){0};
+    if (value->kind == JTEXT_STRING)
+        err = param_string(call, value, out);
+    if (!err && !name_ok(*out))
+        *out = (struct span){0};
+    return err;
 }
 
 enum err param_name(struct call *call, const char *name, struct span *out)
 {
-    const json_t *value = param_get(call, name);
+    struct jtext value;
+    enum err err;
 
     *out = (struct span){0};
-    if (!value)
+    if (!param_get(call, name, &value))
         return ERR_NONE;
-    if (!is_name(value))
-        return param_refuse(call, name, NAME_ACCEPTED, value);
-    *out = (struct span){json_string_value(value), json_string_length(value)};
-    return ERR_NONE;
+    err = take_name(call, &value, out);
+    if (!err && !out->data)
+        err = param_refuse(call, name, NAME_ACCEPTED, &value);
+    return err;
 }
 
 enum err param_choice(struct call *call, const char *name,
                       const char *const *words, int *out)
 {
-    const json_t *value = param_get(call, name);
+    struct jtext value;
+    struct span text = {0};
     char accepted[120] = "";
     size_t used = 0;
+    enum err err = ERR_NONE;
 
-    if (!value)
+    if (!param_get(call, name, &value))
         return ERR_NONE;
+    if (value.kind == JTEXT_STRING)
+        err = param_string(call, &value, &text);
+    if (err)
+        return err;
     for (int i = 0; words[i]; i++)
-        if (json_is_string(value) &&
-            strcmp(words[i], json_string_value(value)) == 0) {
+        if (span_is(text, words[i])) {
             *out = i;
             return ERR_NONE;
         }
     for (int i = 0; words[i] && used < sizeof(accepted); i++)
         used += (size_t)snprintf(accepted + used, sizeof(accepted) - used,
                                  "%s\"%s\"", i ? " or " : "", words[i]);
-    return param_refuse(call, name, accepted, value);
+    return param_refuse(call, name, accepted, &value);
 }
 
 /* --- lists of names ------------------------------------------------------- */
 
 static enum err refuse_names(struct call *call, const char *name, size_t max,
-                             const json_t *list, const json_t *got)
+                             const struct jtext *got, size_t count)
 {
     char accepted[112];
 
@@ -306,52 +268,84 @@ static enum err refuse_names(struct call *call, const char *name, size_t max,
     if (got)
         return param_refuse(call, name, accepted, got);
     return fail(&call->failure, ERR_BAD_REQUEST,
-                "'%s' must be %s, got %zu names", name, accepted,
-                json_array_size(list));
+                "'%s' must be %s, got %zu names", name, accepted, count);
+}
+
+static size_t count_of(const struct jtext *list)
+{
+    struct span rest = list->text;
+    struct jtext element;
+    size_t count = 0;
+
+    while (jtext_next(&rest, &element))
+        count++;
+    return count;
 }
 
 static int by_bytes(const void *a, const void *b)
 {
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
+    const struct span *x = a, *y = b;
+    int order = memcmp(x->data, y->data, x->size < y->size ? x->size : y->size);
+
+    return order ? order : (x->size > y->size) - (x->size < y->size);
 }
 
 /* Sorted, so that repetitions meet. */
-static void append_names(struct buf *out, const char **names, size_t count,
+static void append_names(struct buf *out, struct span *names, size_t count,
                          struct span but)
 {
     qsort(names, count, sizeof(*names), by_bytes);
     for (size_t i = 0; i < count; i++) {
-        if ((i && strcmp(names[i], names[i - 1]) == 0) ||
-            span_is(but, names[i]))
+        if ((i && span_equal(names[i], names[i - 1])) ||
+            span_equal(but, names[i]))
             continue;
-        buf_append(out, names[i], strlen(names[i]) + 1);
+        buf_append_span(out, names[i]);
+        buf_append(out, "", 1);
     }
+}
+
+static enum err take_names(struct call *call, const char *name, size_t max,
+                           const struct jtext *list, struct span *names)
+{
+    struct span rest = list->text;
+    struct jtext element;
+
+    for (size_t i = 0; jtext_next(&rest, &element); i++) {
+        enum err err = take_name(call, &element, &names[i]);
+
+        if (err)
+            return err;
+        if (!names[i].data)
+            return refuse_names(call, name, max, &element, 0);
+    }
+    return ERR_NONE;
 }
 
 enum err param_names(struct call *call, const char *name, size_t max,
                      struct span but, struct buf *out)
 {
-    const json_t *list = param_get(call, name);
-    size_t count = json_array_size(list);
+    struct jtext list;
+    struct span *names;
+    size_t count;
+    enum err err;
 
-    if (!list)
+    if (!param_get(call, name, &list))
         return ERR_NONE;
-    if (!json_is_array(list))
-        return refuse_names(call, name, max, list, list);
+    if (list.kind != JTEXT_ARRAY)
+        return refuse_names(call, name, max, &list, 0);
+    count = count_of(&list);
     if (count > max)
-        return refuse_names(call, name, max, list, NULL);
-    for (size_t i = 0; i < count; i++)
-        if (!is_name(json_array_get(list, i)))
-            return refuse_names(call, name, max, list, json_array_get(list, i));
-
-    const char **names = mem_alloc(count * sizeof(*names));
-
+        return refuse_names(call, name, max, NULL, count);
+    names = mem_alloc(count * sizeof(*names));
     if (!names)
         return fail_plain(&call->failure, ERR_NOMEM);
-    for (size_t i = 0; i < count; i++)
-        names[i] = json_string_value(json_array_get(list, i));
-    append_names(out, names, count, but);
+    err = take_names(call, name, max, &list, names);
+    if (!err) {
+        append_names(out, names, count, but);
+        err = buf_status(out);
+        if (err)
+            fail_plain(&call->failure, err);
+    }
     mem_free(names);
-    return buf_status(out) ? fail_plain(&call->failure, buf_status(out))
-                           : ERR_NONE;
+    return err;
 }

@@ -3,7 +3,8 @@
  * ignored.
  *
  * Errors   what was put into call->failure (ERR_BAD_REQUEST mostly).
- * Memory   spans are borrowed from call->params.
+ * Memory   spans are borrowed from the call until method_run() returns: from
+ *          the text of its params, or from its scraps where that has escapes.
  */
 #ifndef RUNG_METHODS_PARAMS_H
 #define RUNG_METHODS_PARAMS_H
@@ -11,12 +12,18 @@
 #include "server/methods/methods.h"
 #include "store/name.h"
 
-/* NULL when not given or null. */
-json_t *param_get(const struct call *call, const char *name);
+/* False: not given, or null. */
+bool param_get(const struct call *call, const char *name, struct jtext *out);
+bool param_given(const struct call *call, const char *name);
+/* What a JTEXT_STRING says. */
+MUST_CHECK enum err param_string(struct call *call, const struct jtext *string,
+                                 struct span *out);
+/* Whether a text is 1 to 16 decimal digits, and the number that they are. */
+bool param_digits(struct span text, uint64_t *out);
 
-/* "'limit' must be a whole number from 1 to 200, got 0" */
+/* "'limit' must be a whole number from 1 to 200, got 0"; `got` may be NULL. */
 MUST_CHECK enum err param_refuse(struct call *call, const char *name,
-                                 const char *accepted, const json_t *got);
+                                 const char *accepted, const struct jtext *got);
 
 /* A whole number in min..max. Not given: *out stays as it is. */
 MUST_CHECK enum err param_number(struct call *call, const char *name,
@@ -38,5 +45,8 @@ MUST_CHECK enum err param_choice(struct call *call, const char *name,
  * byte order, without repetition and without `but` (may be empty). */
 MUST_CHECK enum err param_names(struct call *call, const char *name, size_t max,
                                 struct span but, struct buf *out);
+
+/* For method_run(), at its end. */
+void params_forget(struct scrap *scraps);
 
 #endif

@@ -5,6 +5,7 @@
 #include "server/base/mem.h"
 #include "server/worker.h"
 
+#include <assert.h>
 #include <string.h>
 
 #define ENTRY_FIELDS 8
@@ -72,10 +73,11 @@ static void answered(struct submission *submission)
              submission->applied.words ? submission->applied.words
                                        : err_text(submission->applied.err));
     if (!call->failure.err) {
-        call->result =
+        enum err err =
             pending->answer(call, &pending->entry, &submission->applied);
-        if (!call->result && !call->failure.err)
-            fail_plain(&call->failure, ERR_NOMEM);
+
+        assert(err == call->failure.err);
+        (void)err;
     }
     mem_free(pending);
     call_end(call);

@@ -4,17 +4,17 @@
  *          memory is short); then no answer comes later.
  * Threads  the worker's loop.
  * Memory   the entry's spans are copied. What `answer` sees of the entry is
- * that copy; the result it returns is given to the call.
+ *          that copy.
  */
 #ifndef RUNG_METHODS_SUBMIT_H
 #define RUNG_METHODS_SUBMIT_H
 
 #include "server/methods/methods.h"
 
-/* The result after success, or NULL when memory was short (call->failure may
- * say something else). `call->who` and `call->params` are gone by then. */
-typedef json_t *(*submit_answer)(struct call *call, const struct entry *entry,
-                                 const struct applied *applied);
+/* Set the result after success; returns what it put into call->failure.
+ * `call->who` and `call->params` are gone by then. */
+typedef enum err (*submit_answer)(struct call *call, const struct entry *entry,
+                                  const struct applied *applied);
 
 /* app, from, device and ts are filled in from the caller and the clock. */
 MUST_CHECK enum err call_submit(struct call *call, const struct entry *entry,

@@ -47,22 +47,13 @@ static enum err name_by_number(struct call *call, conv_no no,
     return err ? fail_plain(&call->failure, err) : ERR_NONE;
 }
 
-/* A short_id as number or as a string of digits; false when it is neither. */
-static bool is_number(const json_t *value, conv_no *no)
+/* A short_id as a number, which is never 0. */
+static bool is_number(const struct jtext *value, conv_no *no)
 {
-    const char *digits = json_string_value(value);
-    json_int_t number = json_integer_value(value);
+    int64_t number = value->kind == JTEXT_INTEGER ? jtext_integer(value) : 0;
 
-    *no = 0;
-    if (json_is_integer(value)) {
-        *no = number > 0 ? (conv_no)number : 0;
-        return number > 0;
-    }
-    if (!digits || !*digits || strlen(digits) > 16 ||
-        digits[strspn(digits, "0123456789")])
-        return false;
-    *no = strtoull(digits, NULL, 10);
-    return true;
+    *no = number > 0 ? (conv_no)number : 0;
+    return number > 0;
 }
 
 static bool names_me(const struct target *target, const struct call *call)
@@ -74,20 +65,23 @@ static bool names_me(const struct target *target, const struct call *call)
 
 enum err target_named(struct call *call, struct target *out)
 {
-    const json_t *value = param_get(call, "conversation");
+    struct jtext value;
+    struct span text = {0};
     enum err err = ERR_NONE;
     conv_no no;
 
     memset(out, 0, sizeof(*out));
-    if (!json_is_string(value) && !json_is_integer(value))
-        return param_refuse(call, "conversation", CONVERSATION_ACCEPTED, value);
-    out->by_number = is_number(value, &no);
+    if (!param_get(call, "conversation", &value))
+        return param_refuse(call, "conversation", CONVERSATION_ACCEPTED, NULL);
+    if (value.kind == JTEXT_STRING)
+        err = param_string(call, &value, &text);
+    if (err)
+        return err;
+    out->by_number = is_number(&value, &no) || param_digits(text, &no);
     if (out->by_number)
         err = name_by_number(call, no, out);
-    else if (!json_is_string(value) ||
-             take_name(out, (struct span){json_string_value(value),
-                                          json_string_length(value)}))
-        err = param_refuse(call, "conversation", CONVERSATION_ACCEPTED, value);
+    else if (!text.data || take_name(out, text))
+        err = param_refuse(call, "conversation", CONVERSATION_ACCEPTED, &value);
     if (err)
         return err;
     if (out->parts.inbox != call->who->inbox)

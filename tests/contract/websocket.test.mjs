@@ -103,6 +103,23 @@ scenario('several objects in one frame are each answered', async (scene) => {
   assert.deepEqual(replies.map(({ result }) => result.seq).sort(), [1, 2, 3]);
 });
 
+scenario('a call may be spelled with escapes, its id is any scalar',
+         async (scene) => {
+  const bob = await scene.person('bob');
+  const follower = await bob.follow('ws');
+  const ids = ['"\\u00e9\\n"', '-1.50e0', 'null', 'true', '9007199254740991'];
+  const got = [];
+
+  for (const id of ids)
+    follower.socket.send(
+      `{"\\u0069d" : ${id}, "m\\u0065thod":"session\\u002einfo","params":{}}`);
+  while (got.length < ids.length)
+    got.push(await follower.next((event) => event.id !== undefined));
+  assert.deepEqual(got.map(({ id }) => id), ids.map((id) => JSON.parse(id)));
+  for (const { result } of got)
+    assert.equal(result.user, bob.name);
+});
+
 scenario('a frame in fragments is one frame', async (scene) => {
   const bob = await scene.person('bob');
   const follower = await bob.follow('ws');

@@ -19,22 +19,22 @@ static void must(bool it)
 
 static void look_at(struct span line)
 {
+    struct jtext_object object, params;
+    struct frame_call request;
     struct failure why = {0};
-    json_t *request = params_parse(line, MAX_BYTES, &why);
 
-    if (!request) {
+    if (request_read(&object, &params, line, MAX_BYTES, &why)) {
         must(why.err && why.message[0]);
         return;
     }
-    if (frame_check(request, &why)) {
+    if (frame_call_of(&object, &request, &why)) {
         must(why.err == ERR_BAD_REQUEST && why.message[0] == '\'');
-    } else {
-        const json_t *params = json_object_get(request, "params");
-
-        must(json_is_string(json_object_get(request, "method")));
-        must(!params || json_is_object(params));
+        return;
     }
-    json_decref(request);
+    must(request.method.kind == JTEXT_STRING);
+    must(!request.id.size ||
+         (request.id.data > line.data &&
+          request.id.data + request.id.size < line.data + line.size));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

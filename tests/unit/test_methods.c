@@ -7,6 +7,7 @@
 #include "server/worker.h"
 
 #include <ftw.h>
+#include <jansson.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -140,45 +141,64 @@ static struct identity person(const char *who)
     return identity;
 }
 
-/* The parameters with ' for ", so that they can be read. */
-static json_t *params_of(const char *text)
+/* The parameters have ' for ", so that they can be read. */
+static void run_text(struct house *house, struct waiting *w, const char *who,
+                     const char *method, const char *text)
 {
-    char *json = strdup(text);
-    json_t *params;
+    struct identity identity = {0};
+    struct jtext_object params;
     struct failure why;
+    char *json = strdup(text);
+    size_t size = strlen(json);
 
     for (char *c = json; *c; c++)
         if (*c == '\'')
             *c = '"';
-    params = params_parse(span_of(json), 1 << 20, &why);
-    if (!params)
+    if (params_read(&params, span_of(json), 1 << 20, &why)) {
         print_error("%s: %s\n", text, why.message);
-    assert_non_null(params);
-    free(json);
-    return params;
-}
-
-static void run_params(struct house *house, struct waiting *w, const char *who,
-                       const char *method, json_t *params)
-{
-    struct identity identity = {0};
-
+        abort();
+    }
     if (who)
         identity = person(who);
     memset(w, 0, sizeof(*w));
     w->call.worker = &house->worker;
     w->call.method = span_of(method);
-    w->call.params = params;
+    w->call.params = &params;
     w->call.who = who ? &identity : NULL;
     w->call.done = ended;
     method_run(&w->call);
-    w->call.who = NULL; /* borrowed until method_run() returned, no longer */
+    /* Borrowed until method_run() returned, no longer: */
+    w->call.who = NULL;
     w->call.params = NULL;
-    json_decref(params);
     memset(&identity, 0xaa, sizeof(identity));
+    memset(&params, 0xaa, sizeof(params));
+    memset(json, 0xaa, size);
+    free(json);
     while (!w->ends)
         uv_run(&house->worker.loop, UV_RUN_ONCE);
     assert_int_equal(w->ends, 1);
+}
+
+/* Takes `params`. */
+static void run_params(struct house *house, struct waiting *w, const char *who,
+                       const char *method, json_t *params)
+{
+    char *text = json_dumps(params, JSON_COMPACT);
+
+    run_text(house, w, who, method, text);
+    mem_free(text);
+    json_decref(params);
+}
+
+/* The result of a call, taken from it; owned. */
+static json_t *result_of(struct waiting *w)
+{
+    json_t *result =
+        json_loadb(w->call.result.data, w->call.result.size, 0, NULL);
+
+    assert_true(json_is_object(result));
+    buf_fini(&w->call.result);
+    return result;
 }
 
 static json_t *ok(struct house *house, const char *who, const char *method,
@@ -186,13 +206,12 @@ static json_t *ok(struct house *house, const char *who, const char *method,
 {
     struct waiting w;
 
-    run_params(house, &w, who, method, params_of(params));
+    run_text(house, &w, who, method, params);
     if (w.call.failure.err)
         print_error("%s %s %s: %s\n", who, method, params,
                     w.call.failure.message);
     assert_int_equal(w.call.failure.err, ERR_NONE);
-    assert_true(json_is_object(w.call.result));
-    return w.call.result;
+    return result_of(&w);
 }
 
 static void did(struct house *house, const char *who, const char *method,
@@ -206,15 +225,15 @@ static void refused(struct house *house, const char *who, const char *method,
 {
     struct waiting w;
 
-    run_params(house, &w, who, method, params_of(params));
+    run_text(house, &w, who, method, params);
     if (w.call.failure.err != err ||
-        !strstr(w.call.failure.message, mentions) || w.call.result)
+        !strstr(w.call.failure.message, mentions) || w.call.result.size)
         print_error("%s %s %s: %s: %s\n", who ? who : "nobody", method, params,
                     err_code(w.call.failure.err), w.call.failure.message);
     assert_int_equal(w.call.failure.err, err);
     assert_non_null(strstr(w.call.failure.message, mentions));
     assert_null(strstr(w.call.failure.message, "(null)"));
-    assert_null(w.call.result);
+    assert_int_equal(w.call.result.size, 0);
 }
 
 static json_int_t number(const json_t *object, const char *key)
@@ -287,6 +306,38 @@ static void a_message_gets_its_place(void **state)
     sent = ok(*state, "one/12345", "message.send", "{'to':'12333','body':1}");
     assert_string_equal(text(sent, "conversation"), "0:1:12333:12345");
     json_decref(sent);
+}
+
+/* Every parameter is read by what it says, however it is spelled. */
+static void parameters_may_be_spelled_with_escapes(void **state)
+{
+    json_t *sent =
+        ok(*state, "one/bob", "message.send",
+           " { 't\\u006f':'\\u0061lice', 'client_msg_id':'\\u00e9\\/' ,"
+           "'type':'te\\u0078t','echo':true,'body':{'\\u0061' : 1.0}}");
+
+    assert_string_equal(text(sent, "conversation"), "0:1:alice:bob");
+    json_decref(sent);
+    did(*state, "one/bob", "message.send",
+        "{'conversation':'0:1:alice\\u003abob','client_msg_id':'\u00e9/',"
+        "'body':{'a':1.0}}"); /* the same message */
+    seqs_are(ok(*state, "one/alice", "message.history",
+                "{'conversation':'\\u0031','limit':9}"),
+             "1");
+    json_decref(ok(*state, "one/alice", "conversation.create",
+                   "{'type':'gr\\u006fup','id':'\\u0067','members':"
+                   "[ 'b\\u006fb' , 'bob','alice' ],'settings':{'history':"
+                   "'\\u0061ll','retention':{'max_count':7}}}"));
+    sent =
+        ok(*state, "one/bob", "conversation.get", "{'conversation':'0:2:g'}");
+    assert_int_equal(number(sent, "member_count"), 2);
+    assert_int_equal(
+        number(json_object_get(json_object_get(sent, "settings"), "retention"),
+               "max_count"),
+        7);
+    json_decref(sent);
+    refused(*state, "one/bob", "message.send", "{'to':'\\u0020','body':1}",
+            ERR_BAD_REQUEST, "got \" \"");
 }
 
 static void a_retry_gets_the_first_answer(void **state)
@@ -994,6 +1045,7 @@ static void a_body_has_its_limit(void **state)
 static void a_group_has_its_first_thousand_only(void **state)
 {
     struct waiting w;
+    json_t *group;
     json_t *members = json_array();
 
     for (int i = 0; i < 1001; i++) {
@@ -1010,11 +1062,11 @@ static void a_group_has_its_first_thousand_only(void **state)
     run_params(*state, &w, "one/alice", "conversation.create",
                json_pack("{s:s, s:O}", "type", "group", "members", members));
     assert_int_equal(w.call.failure.err, ERR_NONE);
-    assert_int_equal(number(w.call.result, "member_count"), 1001);
-    assert_int_equal(json_array_size(json_object_get(w.call.result, "members")),
-                     200);
-    assert_true(flag(w.call.result, "more_members"));
-    json_decref(w.call.result);
+    group = result_of(&w);
+    assert_int_equal(number(group, "member_count"), 1001);
+    assert_int_equal(json_array_size(json_object_get(group, "members")), 200);
+    assert_true(flag(group, "more_members"));
+    json_decref(group);
     json_decref(members);
 }
 
@@ -1041,16 +1093,18 @@ static void with_token(struct house *house, struct waiting *w, const char *who,
 static void a_token_says_who_it_is(void **state)
 {
     struct waiting w;
+    json_t *said;
 
     with_token(*state, &w, NULL, "auth", token_of("one", SECRET, "alice"));
     assert_int_equal(w.call.failure.err, ERR_NONE);
     assert_true(w.call.authenticated);
     assert_string_equal(w.call.identity.user, "alice");
-    assert_string_equal(text(w.call.result, "app"), "one");
-    assert_string_equal(text(w.call.result, "user"), "alice");
-    assert_string_equal(text(w.call.result, "device"), "default");
-    assert_int_equal(number(w.call.result, "inbox"), 0);
-    json_decref(w.call.result);
+    said = result_of(&w);
+    assert_string_equal(text(said, "app"), "one");
+    assert_string_equal(text(said, "user"), "alice");
+    assert_string_equal(text(said, "device"), "default");
+    assert_int_equal(number(said, "inbox"), 0);
+    json_decref(said);
     with_token(*state, &w, NULL, "auth",
                token_of("one", OTHER_SECRET, "alice"));
     assert_int_equal(w.call.failure.err, ERR_UNAUTHORIZED);
@@ -1066,7 +1120,7 @@ static void a_refresh_is_for_the_same_person(void **state)
     assert_int_equal(w.call.failure.err, ERR_NONE);
     assert_true(w.call.authenticated);
     assert_string_equal(w.call.identity.device, "phone");
-    json_decref(w.call.result);
+    buf_fini(&w.call.result);
     with_token(*state, &w, "one/alice", "auth.refresh",
                token_of("one", SECRET, "bob"));
     assert_int_equal(w.call.failure.err, ERR_FORBIDDEN);
@@ -1136,7 +1190,7 @@ static void a_user_has_a_rate(void **state)
     house->worker.config->user_rate = 5;
     do {
         run_params(house, &w, "one/alice", "session.info", json_object());
-        json_decref(w.call.result);
+        buf_fini(&w.call.result);
         allowed++;
     } while (!w.call.failure.err && allowed < 100);
     assert_int_equal(w.call.failure.err, ERR_RATE_LIMITED);
@@ -1168,14 +1222,12 @@ static void a_read_survives_any_failing_allocation(void **state)
         struct waiting w;
 
         do {
-            json_t *params = params_of(reads[i][1]);
-
             mem_fail_nth(++nth);
-            run_params(*state, &w, "one/alice", reads[i][0], params);
+            run_text(*state, &w, "one/alice", reads[i][0], reads[i][1]);
             mem_fail_nth(0);
             if (w.call.failure.err)
                 assert_int_equal(w.call.failure.err, ERR_UNAVAILABLE);
-            json_decref(w.call.result);
+            buf_fini(&w.call.result);
             assert_true(nth < 2000);
         } while (w.call.failure.err);
         assert_true(nth > 1);
@@ -1187,6 +1239,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, open_house, close_house)
     const struct CMUnitTest tests[] = {
         T(a_message_gets_its_place),
+        T(parameters_may_be_spelled_with_escapes),
         T(a_retry_gets_the_first_answer),
         T(a_body_comes_back_as_it_was_said),
         T(relaxed_durability_is_admitted),

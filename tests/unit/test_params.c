@@ -1,6 +1,7 @@
 /* What a client may write as parameters, and how it is told what was wrong. */
 #include "server/method.h"
 
+#include <jansson.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,27 +12,23 @@
 
 #define MAX_BYTES 4096
 
-static json_t *parse(const char *text, struct failure *why)
-{
-    return params_parse(span_of(text), MAX_BYTES, why);
-}
-
 static void accepted(const char *text)
 {
+    struct jtext_object params;
     struct failure why;
-    json_t *params = parse(text, &why);
 
-    assert_non_null(params);
-    assert_true(json_is_object(params));
-    json_decref(params);
+    assert_int_equal(params_read(&params, span_of(text), MAX_BYTES, &why),
+                     ERR_NONE);
 }
 
 static void refused(struct span text, enum err err, const char *mentions)
 {
+    struct jtext_object params;
     struct failure why;
 
-    assert_null(params_parse(text, MAX_BYTES, &why));
+    assert_int_equal(params_read(&params, text, MAX_BYTES, &why), err);
     assert_int_equal(why.err, err);
+    assert_int_equal(params.count, 0);
     if (!strstr(why.message, mentions))
         print_error("\"%s\" does not mention it\n", why.message);
     assert_non_null(strstr(why.message, mentions));
