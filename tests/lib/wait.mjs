@@ -37,7 +37,8 @@ export async function eventually(condition, what, limit = 5000) {
     if (answer)
       return answer;
     if (Date.now() > deadline)
-      throw new Error(`not within ${ms(limit)} ms: ${what}`);
+      throw new Error(`not within ${ms(limit)} ms: ` +
+                      (typeof what === 'function' ? what() : what));
     await pause(20);
   }
 }
