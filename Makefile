@@ -69,9 +69,9 @@ UNITS    := $(patsubst %.c,%,$(wildcard tests/unit/test_*.c))
 HELPERS  := $(wildcard tests/lib/*.c)
 FUZZERS  := $(patsubst %.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 OWN_C    := $(SRCS) $(wildcard tools/*.c tests/unit/*.c tests/lib/*.c \
-            tests/fuzz/*.c tests/crash/*.c bench/*.c bench/load/*.c)
+            tests/fuzz/*.c tests/crash/*.c bench/*.c bench/load/*.c clients/*.c)
 OWN_H    := $(wildcard $(addsuffix /*.h,$(DIRS)) tests/lib/*.h tests/unit/*.h bench/load/*.h)
-JS_DIRS  := js contract crash browser
+JS_DIRS  := js contract crash clients browser
 JS_TESTS  = $(sort $(wildcard $(foreach d,$(JS_DIRS),\
             tests/$d/*.test.js tests/$d/*.test.mjs)))
 
@@ -214,6 +214,11 @@ lint-cppcheck:
 	    --enable=warning,performance,portability --inline-suppr \
 	    --suppressions-list=.cppcheck --error-exitcode=1 $(SRCS) tools
 
+# ---- pages that are made ---------------------------------------------------
+
+docs/CLIENTS.md: FORCE # from clients/
+	@sh tools/include_clients.sh
+
 # ---- packages of a bare Debian, only those that are missing -----------------
 
 APT = $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get
@@ -256,6 +261,11 @@ deps-test: deps
 	$(call need,command -v npm || [ -d tests/node_modules/ws ],npm) \
 	$(call need,command -v chromium,chromium) \
 	$(call need,command -v curl,curl) \
+	$(call need,command -v jq,jq) \
+	$(call need,command -v python3,python3) \
+	$(call need,perl -MHTTP::Tiny -MJSON::PP -MTime::HiRes -e 1,perl) \
+	$(call need,command -v php,php-cli) \
+	$(call need,command -v javac,default-jdk-headless) \
 	$(apt)
 	@[ tests/node_modules/.package-lock.json -nt tests/package-lock.json ] || \
 	    (cd tests && npm ci --no-audit --no-fund && \
