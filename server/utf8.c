@@ -1,6 +1,9 @@
 /* UTF-8, checked one sequence at a time (The Unicode Standard, table 3-7). */
 #include "server/utf8.h"
 
+#include <stdint.h>
+#include <string.h>
+
 static bool is_tail(unsigned char c)
 {
     return (c & 0xc0) == 0x80;
@@ -27,11 +30,29 @@ size_t utf8_sequence(const char *text, size_t left)
     return (c == 0xf0 && at[1] < 0x90) || (c == 0xf4 && at[1] > 0x8f) ? 0 : 4;
 }
 
+/* So many bytes from here on are ASCII, counted by eights. */
+static size_t ascii_bytes(const char *text, size_t size)
+{
+    const uint64_t tops = UINT64_MAX / 255 * 0x80;
+    size_t i = 0;
+
+    for (; i + 8 <= size; i += 8) {
+        uint64_t eight;
+
+        memcpy(&eight, text + i, 8);
+        if (eight & tops)
+            break;
+    }
+    return i;
+}
+
 bool utf8_valid(const char *text, size_t size)
 {
     while (size) {
-        size_t length = utf8_sequence(text, size);
+        size_t length = ascii_bytes(text, size);
 
+        if (!length)
+            length = utf8_sequence(text, size);
         if (!length)
             return false;
         text += length;

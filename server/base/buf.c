@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define FIRST_CAPACITY 128
+#define FIRST_CAPACITY 512 /* holds most answers */
 
 bool span_equal(struct span a, struct span b)
 {

@@ -84,7 +84,7 @@ static void a_failed_buffer_takes_no_more_until_reset(void **state)
 static void running_out_of_memory_changes_nothing(void **state)
 {
     struct buf buf;
-    char big[500];
+    char big[1000];
 
     (void)state;
     memset(big, 'b', sizeof(big));

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -92,6 +93,21 @@ static void bad_escapes_are_refused(void **state)
     }
 }
 
+/* Wherever it stands among letters, which are looked at by eights. */
+static void utf8_in_ascii(const char *piece, bool valid)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz";
+    char text[64];
+
+    for (int before = 0; before < 20; before++)
+        for (int behind = 0; behind < 10; behind++) {
+            int size = snprintf(text, sizeof(text), "%.*s%s%.*s", before,
+                                letters, piece, behind, letters);
+
+            assert_int_equal(utf8_valid(text, (size_t)size), valid);
+        }
+}
+
 static void utf8_is_what_rfc_3629_says(void **state)
 {
     static const char *const good[] = {"",
@@ -118,9 +134,9 @@ static void utf8_is_what_rfc_3629_says(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++)
-        assert_true(utf8_valid(good[i], strlen(good[i])));
+        utf8_in_ascii(good[i], true);
     for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
-        assert_false(utf8_valid(bad[i], strlen(bad[i])));
+        utf8_in_ascii(bad[i], false);
 }
 
 int main(void)
