@@ -72,9 +72,9 @@ enum durability { DURABILITY_SYNC, DURABILITY_RELAXED };
     T(retention_max_age_s, NUMBER, "0", 0, 9007199254740991,                   \
       "age kept per conversation unless it says otherwise; 0 keeps all")       \
     T(stream_max_bytes, NUMBER, "67108864", 4096, 9007199254740991,            \
-      "an SSE stream is recycled after so many bytes")                         \
+      "a stream is recycled after so many bytes")                              \
     T(stream_max_ms, NUMBER, "3600000", 100, 86400000,                         \
-      "an SSE stream is recycled after so long")                               \
+      "a stream is recycled after so long")                                    \
     T(allowed_origins, TEXT, "", 0, 0,                                         \
       "origins besides the own host, comma-separated; * allows every one")     \
     T(web, TEXT, "", 0, 0,                                                     \

@@ -448,13 +448,13 @@ size_t frame_head(char out[FRAME_HEAD_MAX], size_t size)
     return 2 + length_bytes;
 }
 
-/* The objects with a separator between each two, behind `head`. */
+/* The objects with a separator between each two, from `head` to `tail`. */
 static struct shared *join(const struct burst *burst, char separator,
-                           struct span head)
+                           struct span head, struct span tail)
 {
     size_t separators = burst->count ? burst->count - 1 : 0;
-    struct shared *bytes =
-        shared_create(0, head.size + burst->json_bytes + separators);
+    struct shared *bytes = shared_create(0, head.size + burst->json_bytes +
+                                                separators + tail.size);
     char *at;
 
     if (!bytes)
@@ -469,6 +469,8 @@ static struct shared *join(const struct burst *burst, char separator,
         memcpy(at, burst->events[i]->json, burst->events[i]->size);
         at += burst->events[i]->size;
     }
+    if (tail.size)
+        memcpy(at, tail.data, tail.size);
     return bytes;
 }
 
@@ -478,7 +480,7 @@ static struct shared *frame(const struct burst *burst)
     size_t separators = burst->count ? burst->count - 1 : 0;
     size_t size = frame_head(head, burst->json_bytes + separators);
 
-    return join(burst, '\n', (struct span){head, size});
+    return join(burst, '\n', (struct span){head, size}, (struct span){0});
 }
 
 static struct shared *blocks(const struct burst *burst)
@@ -503,9 +505,11 @@ static struct shared *encode(const struct burst *burst, enum format format)
     case FORMAT_FRAME:
         return frame(burst);
     case FORMAT_ARRAY:
-        return join(burst, ',', (struct span){0});
+        return join(burst, ',', (struct span){0}, (struct span){0});
     case FORMAT_SSE:
         return blocks(burst);
+    case FORMAT_LINES:
+        return join(burst, '\n', (struct span){0}, SPAN("\n"));
     case FORMAT_COUNT:
         break;
     }

@@ -27,6 +27,7 @@ enum format {
     FORMAT_FRAME, /* objects joined by "\n", as one text frame: ws */
     FORMAT_ARRAY, /* objects joined by ",": inside a poll answer's [] */
     FORMAT_SSE,   /* id:/event:/data: blocks */
+    FORMAT_LINES, /* objects, each with its "\n": NDJSON */
     FORMAT_COUNT
 };
 

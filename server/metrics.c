@@ -9,10 +9,8 @@
 #include <string.h>
 
 static const char *const carried_by[BY_COUNT] = {
-    [BY_WS] = "ws",
-    [BY_SSE] = "sse",
-    [BY_LONGPOLL] = "longpoll",
-    [BY_POLL] = "poll",
+    [BY_WS] = "ws",     [BY_SSE] = "sse",       [BY_LONGPOLL] = "longpoll",
+    [BY_POLL] = "poll", [BY_STREAM] = "stream",
 };
 
 struct scrape {

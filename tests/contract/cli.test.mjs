@@ -149,7 +149,10 @@ function tail(scene, bob, args) {
   return running;
 }
 
-story('tail follows, keeps its cursor, and resumes where it stopped',
+/** What tail knows. */
+const over = ['ws', 'sse', 'longpoll', 'poll'];
+
+story('tail follows, keeps its cursor, and resumes where it stopped', { over },
       async (scene) => {
   const [alice, bob] = await scene.people('alice', 'bob');
   const file = path.join(await folder(scene), 'cursor');
@@ -172,7 +175,7 @@ story('tail follows, keeps its cursor, and resumes where it stopped',
   assert.doesNotMatch(second.text, /msg-(one|two|three)/);
 });
 
-story('tail comes back after the server was away', { fresh: true },
+story('tail comes back after the server was away', { over, fresh: true },
       async (scene) => {
   const [alice, bob] = await scene.people('alice', 'bob');
   const running = tail(scene, bob, ['--transport', scene.transport,

@@ -1,4 +1,4 @@
-// The four transports with nothing but curl, as the README shows them.
+// The transports with nothing but curl, as the README shows them.
 
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
@@ -57,6 +57,8 @@ story('curl follows and sends', { skip }, async (scene) => {
                           `${url}/v1/longpoll?cursor=${cursor}&wait=15`]),
     sse: () => curl(['-N', ...bearer, `${url}/v1/sse?cursor=${cursor}`],
                     { until: /data: .*hello from curl.*\n\n/ }),
+    stream: () => curl(['-N', ...bearer, `${url}/v1/stream?cursor=${cursor}`],
+                       { until: /hello from curl.*\n/ }),
     ws: () => curl(['-N', '--http1.1', '-i', ...bearer,
                     '-H', 'Connection: Upgrade', '-H', 'Upgrade: websocket',
                     '-H', 'Sec-WebSocket-Version: 13',
@@ -77,6 +79,8 @@ story('curl follows and sends', { skip }, async (scene) => {
     assert.match(text, /^event: hello$/m);
     assert.match(text, /^event: message$/m);
     assert.ok(text.includes(`id: ${sent.cursor}\n`));
+  } else if (scene.transport === 'stream') {
+    assert.equal(JSON.parse(text.split('\n')[1]).cursor, sent.cursor);
   } else if (scene.transport === 'ws') {
     assert.match(text, /^HTTP\/1\.1 101 /);
     assert.match(text, /^Sec-WebSocket-Protocol: rung\.v1\r$/im);

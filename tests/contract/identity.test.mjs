@@ -2,7 +2,7 @@
 // nothing.
 
 import assert from 'node:assert/strict';
-import { clients } from '../lib/followers.mjs';
+import { clients, streams } from '../lib/followers.mjs';
 import { Refusal } from '../lib/http.mjs';
 import { scenario, story } from '../lib/story.mjs';
 import { sign } from '../lib/token.mjs';
@@ -42,7 +42,7 @@ story('an expired token ends the stream with token_expired after a grace', {
 });
 
 story('auth.refresh renews in place, without dropping the stream', {
-  over: ['ws', 'sse'], apps, env: { RUNG_TOKEN_GRACE_MS: '200' },
+  over: ['ws', ...streams], apps, env: { RUNG_TOKEN_GRACE_MS: '200' },
 }, async (scene) => {
   const alice = await scene.person('alice', { app: 'red' });
   const bob = await scene.person('bob', { app: 'red', ttl: 2 });

@@ -1,7 +1,7 @@
 // One message: sent once, kept once, acknowledged, read, found again.
 
 import assert from 'node:assert/strict';
-import { clients } from '../lib/followers.mjs';
+import { clients, streams } from '../lib/followers.mjs';
 import { Refusal } from '../lib/http.mjs';
 import { p2p, scenario, story } from '../lib/story.mjs';
 
@@ -133,7 +133,7 @@ scenario('the list of conversations is newest first, with what is unread',
 async function present(bob, transport, follower, event) {
   if (transport === 'ws') {
     await follower.reply('message.ack', { cursor: event.cursor });
-  } else if (transport === 'sse' || transport === 'eventsource') {
+  } else if (streams.includes(transport) || transport === 'eventsource') {
     follower.drop();
     await bob.follow(transport, { cursor: event.cursor });
   } // polls have already asked again

@@ -2,7 +2,7 @@
 // others no time.
 
 import assert from 'node:assert/strict';
-import { follow } from '../lib/followers.mjs';
+import { follow, transports } from '../lib/followers.mjs';
 import { scenario, story } from '../lib/story.mjs';
 import { instrumented } from '../lib/server.mjs';
 
@@ -57,7 +57,7 @@ scenario('one slow reader of each kind delays none of the others', {
   const stalled = await scene.proxy();
   const slow = [];
 
-  for (const transport of ['ws', 'sse', 'longpoll', 'poll'])
+  for (const transport of transports)
     slow.push(await follow(transport, { url: stalled.url, token: bob.token }));
   scene.onClose(() => Promise.all(slow.map((one) => one.close())));
   stalled.stall();

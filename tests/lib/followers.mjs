@@ -1,5 +1,5 @@
 // A follower is a client that moves a cursor along the log over one transport.
-// The five here differ only in how bytes come in: ws (npm ws), sse (fetch, read
+// They differ only in how bytes come in: ws (npm ws), sse and stream (fetch, read
 // by hand), eventsource (npm eventsource), longpoll and poll.
 //
 // The client rule, the same for all: advance the cursor first, then hand the
@@ -12,8 +12,10 @@ import { request, withQuery } from './http.mjs';
 import { pause, within } from './wait.mjs';
 
 /** What the contract runs over, and besides it the stock EventSource. */
-export const transports = ['ws', 'sse', 'longpoll', 'poll'];
-export const clients = ['ws', 'sse', 'eventsource', 'longpoll', 'poll'];
+export const transports = ['ws', 'sse', 'longpoll', 'poll', 'stream'];
+export const clients = [...transports, 'eventsource'];
+/** Responses without an end. */
+export const streams = ['sse', 'stream'];
 
 /** The kinds that are entries of a conversation and carry its next seq. */
 export const sequenced = ['message', 'conversation'];
@@ -359,18 +361,20 @@ export class EventStreamReader {
   }
 }
 
-class SseFollower extends Follower {
-  name = 'sse';
+/** An endless response; `this.reader`, made by start(), takes its bytes. */
+class HttpStreamFollower extends Follower {
   #abort = new AbortController();
 
   async open() {
     const { signal } = this.#abort;
-    const opened = fetch(withQuery(`${this.options.url}/v1/sse`, this.query()),
-                         { headers: { accept: 'text/event-stream',
-                                      ...this.headers }, signal });
+    const url = withQuery(`${this.options.url}/v1/${this.name}`, this.query());
+    const opened = fetch(url, {
+      headers: { ...(this.wants && { accept: this.wants }), ...this.headers },
+      signal,
+    });
     let response;
     try {
-      response = await within(10000, opened, 'the event stream opens');
+      response = await within(10000, opened, 'the stream opens');
     } catch (error) {
       this.finish({ lost: true, error });
       return this;
@@ -382,24 +386,11 @@ class SseFollower extends Follower {
                     headers: Object.fromEntries(response.headers) });
       return this;
     }
-    this.reader = new EventStreamReader((item) => this.#event(item));
+    this.start();
     this.#read(response.body.getReader());
     if (this.options.patient !== false)
       await Promise.race([this.seen('hello').catch(() => {}), this.ended]);
     return this;
-  }
-
-  #event({ kind, id, data }) {
-    if (kind === undefined) {
-      // a heartbeat: a comment with an id line; a stock client presents it
-      if (id && beyond(id, this.cursor) && this.after === undefined)
-        this.cursor = id;
-      this.heartbeats = (this.heartbeats ?? 0) + 1;
-      return;
-    }
-    const event = JSON.parse(data);
-    this.options.onEvent?.({ kind, id, event });
-    this.accept(event);
   }
 
   async #read(body) {
@@ -423,6 +414,47 @@ class SseFollower extends Follower {
 
   async close() {
     this.drop();
+  }
+}
+
+class SseFollower extends HttpStreamFollower {
+  name = 'sse';
+  wants = 'text/event-stream';
+
+  start() {
+    this.reader = new EventStreamReader((item) => this.#event(item));
+  }
+
+  #event({ kind, id, data }) {
+    if (kind === undefined) {
+      // a heartbeat: a comment with an id line; a stock client presents it
+      if (id && beyond(id, this.cursor) && this.after === undefined)
+        this.cursor = id;
+      this.heartbeats = (this.heartbeats ?? 0) + 1;
+      return;
+    }
+    const event = JSON.parse(data);
+    this.options.onEvent?.({ kind, id, event });
+    this.accept(event);
+  }
+}
+
+/** NDJSON. A line counts only when its end has come. */
+class StreamFollower extends HttpStreamFollower {
+  name = 'stream';
+  #text = '';
+  #decoder = new TextDecoder();
+
+  start() {
+    this.reader = { push: (bytes) => this.#push(bytes) };
+  }
+
+  #push(bytes) {
+    const lines = (this.#text + this.#decoder.decode(bytes, { stream: true }))
+      .split('\n');
+    this.#text = lines.pop();
+    for (const line of lines)
+      this.accept(JSON.parse(line));
   }
 }
 
@@ -570,6 +602,7 @@ function parse(text) {
 const kindsOfFollower = {
   ws: WsFollower,
   sse: SseFollower,
+  stream: StreamFollower,
   eventsource: EventSourceFollower,
   longpoll: LongPollFollower,
   poll: PollFollower,

@@ -270,6 +270,25 @@ static void sse_carries_cursor_kind_and_data(void **state)
     burst_unref(burst);
 }
 
+static void each_line_ends(void **state)
+{
+    struct burst *burst = burst_create(EPOCH);
+    struct event *one = event_heartbeat(EPOCH, 5, 1);
+    struct event *two = event_heartbeat(EPOCH, 66, 1);
+    struct shared *bytes;
+
+    (void)state;
+    assert_true(burst_add(burst, one));
+    assert_true(burst_add(burst, two));
+    bytes = burst_bytes(burst, FORMAT_LINES);
+    assert_int_equal(bytes->size, one->size + two->size + 2);
+    assert_memory_equal(bytes->data, one->json, one->size);
+    assert_int_equal(bytes->data[one->size], '\n');
+    assert_memory_equal(bytes->data + one->size + 1, two->json, two->size);
+    assert_int_equal(bytes->data[bytes->size - 1], '\n');
+    burst_unref(burst);
+}
+
 static void a_bye_carries_an_error_of_the_contract(void **state)
 {
     static const char *const expected[][2] = {
@@ -325,6 +344,7 @@ int main(void)
         cmocka_unit_test(a_frame_head_tells_the_length),
         cmocka_unit_test(a_burst_is_one_frame),
         cmocka_unit_test(sse_carries_cursor_kind_and_data),
+        cmocka_unit_test(each_line_ends),
         cmocka_unit_test(a_bye_carries_an_error_of_the_contract),
         cmocka_unit_test(short_memory_yields_no_event_and_no_leak),
     };
