@@ -499,6 +499,19 @@ static struct shared *blocks(const struct burst *burst)
     return bytes;
 }
 
+static struct shared *part(const struct burst *burst)
+{
+    size_t separators = burst->count ? burst->count - 1 : 0;
+    char head[96];
+    int size = snprintf(head, sizeof(head),
+                        "Content-Type: application/json\r\n"
+                        "Content-Length: %zu\r\n\r\n[",
+                        burst->json_bytes + separators + 2);
+
+    return join(burst, ',', (struct span){head, (size_t)size},
+                SPAN("]\r\n--" PART_BOUNDARY "\r\n"));
+}
+
 static struct shared *encode(const struct burst *burst, enum format format)
 {
     switch (format) {
@@ -510,6 +523,8 @@ static struct shared *encode(const struct burst *burst, enum format format)
         return blocks(burst);
     case FORMAT_LINES:
         return join(burst, '\n', (struct span){0}, SPAN("\n"));
+    case FORMAT_PART:
+        return part(burst);
     case FORMAT_COUNT:
         break;
     }

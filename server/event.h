@@ -22,12 +22,17 @@
 
 #define CURSOR_MAX_BYTES 32 /* "5f3a1c22-9007199254740992" and a NUL */
 #define FRAME_HEAD_MAX 10   /* of frame_head() */
+/* Of multipart bodies (RFC 2046 section 5.1). JSON text holds no raw line end,
+ * so no event can hold the delimiter. A part ends with the next one's delimiter
+ * line: a parser knows at once that it is whole. */
+#define PART_BOUNDARY "rung"
 
 enum format {
     FORMAT_FRAME, /* objects joined by "\n", as one text frame: ws */
     FORMAT_ARRAY, /* objects joined by ",": inside a poll answer's [] */
     FORMAT_SSE,   /* id:/event:/data: blocks */
     FORMAT_LINES, /* objects, each with its "\n": NDJSON */
+    FORMAT_PART,  /* an array of them as a body part, see PART_BOUNDARY */
     FORMAT_COUNT
 };
 

@@ -96,6 +96,21 @@ static struct span next_of_list(struct span *list)
     return trimmed(item);
 }
 
+/* The same of media types, whatever their parameters. */
+static bool media_list_has(struct span list, const char *word)
+{
+    while (list.size) {
+        struct span item = next_of_list(&list);
+        const char *semicolon = memchr(item.data, ';', item.size);
+
+        if (semicolon)
+            item.size = (size_t)(semicolon - item.data);
+        if (is_word(trimmed(item), word))
+            return true;
+    }
+    return false;
+}
+
 bool head_list_has(struct span list, const char *word)
 {
     while (list.size)
@@ -275,6 +290,9 @@ enum err head_field(struct head *head, struct span name, struct span value,
         head->ws_protocol_ok =
             head->ws_protocol_ok || head_list_has(value, WS_SUBPROTOCOL);
     }
+    if (is_word(name, "accept"))
+        head->accepts_mixed =
+            head->accepts_mixed || media_list_has(value, "multipart/mixed");
     return take_known(head, name, value, why);
 }
 

@@ -49,6 +49,7 @@ struct head {
     bool websocket;      /* Upgrade: websocket */
     bool ws_protocols;   /* Sec-WebSocket-Protocol is there … */
     bool ws_protocol_ok; /* … and lists WS_SUBPROTOCOL */
+    bool accepts_mixed;  /* Accept lists multipart/mixed */
     bool transfer_encoding;
     size_t size; /* bytes up to and with the empty line; head_parse() only */
     /* What a library may keep a record of: fields, parameters, cookies. */

@@ -10,7 +10,7 @@
 
 static const char *const carried_by[BY_COUNT] = {
     [BY_WS] = "ws",     [BY_SSE] = "sse",       [BY_LONGPOLL] = "longpoll",
-    [BY_POLL] = "poll", [BY_STREAM] = "stream",
+    [BY_POLL] = "poll", [BY_STREAM] = "stream", [BY_MULTIPART] = "multipart",
 };
 
 struct scrape {

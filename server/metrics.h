@@ -15,7 +15,15 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-enum carried_by { BY_WS, BY_SSE, BY_LONGPOLL, BY_POLL, BY_STREAM, BY_COUNT };
+enum carried_by {
+    BY_WS,
+    BY_SSE,
+    BY_LONGPOLL,
+    BY_POLL,
+    BY_STREAM,
+    BY_MULTIPART,
+    BY_COUNT
+};
 
 /* M(name, kind, help): plain counters and gauges */
 #define METRICS_LIST(M)                                                        \

@@ -36,9 +36,20 @@ static void send_text(struct stream_body *body, const char *text, size_t size)
     shared_unref(bytes);
 }
 
-static void send_burst(struct stream_body *body, struct burst *burst)
+/* A reference; NULL: no memory. */
+static struct shared *bytes_of(const struct stream_body *body,
+                               struct burst *burst, bool last)
 {
     struct shared *bytes = burst_bytes(burst, body->wire->format);
+
+    if (bytes && body->wire->dress)
+        return body->wire->dress(body, bytes, last);
+    return bytes ? shared_ref(bytes) : NULL;
+}
+
+static void send_burst(struct stream_body *body, struct burst *burst)
+{
+    struct shared *bytes = bytes_of(body, burst, false);
 
     if (!bytes) {
         stream_break(&body->conn); /* it comes back with its cursor */
@@ -48,11 +59,12 @@ static void send_burst(struct stream_body *body, struct burst *burst)
     metrics_add(body->conn.worker->metrics.writes[body->carrier.via->by], 1);
     if (!stream_send(&body->conn, bytes))
         carrier_behind(&body->carrier);
+    shared_unref(bytes);
 }
 
 /* An event of no burst, as its block. Takes the reference; NULL: no memory. */
 static struct shared *block(const struct stream_body *body, const char *epoch,
-                            struct event *given)
+                            struct event *given, bool last)
 {
     struct burst *burst = given ? burst_create(epoch) : NULL;
     struct shared *bytes = NULL;
@@ -60,9 +72,7 @@ static struct shared *block(const struct stream_body *body, const char *epoch,
     if (!burst)
         event_unref(given);
     else if (burst_add(burst, given))
-        bytes = burst_bytes(burst, body->wire->format);
-    if (bytes)
-        shared_ref(bytes);
+        bytes = bytes_of(body, burst, last);
     burst_unref(burst);
     return bytes;
 }
@@ -71,7 +81,8 @@ static struct shared *bye(const struct stream_body *body,
                           const struct farewell *why)
 {
     return block(body, NULL, /* it has no cursor */
-                 event_bye(why->reason, why->message, why->retry_after_ms));
+                 event_bye(why->reason, why->message, why->retry_after_ms),
+                 true);
 }
 
 void stream_body_end(struct carrier *carrier, const struct farewell *why)
@@ -155,7 +166,7 @@ static void write_head(struct buf *out, const struct stream_body *body,
                "X-Accel-Buffering: no\r\n"
                "X-Content-Type-Options: nosniff\r\n"
                "Vary: Origin\r\n",
-               body->wire->type);
+               body->type);
     if (origin_is_foreign(head))
         buf_printf(out, "Access-Control-Allow-Origin: %.*s\r\n",
                    (int)head->origin.size, head->origin.data);
@@ -222,10 +233,6 @@ void stream_body_open(const struct stream_wire *wire, struct worker *worker,
     struct failure why;
     int fd;
 
-    if (span_is(request_head(request)->method, "HEAD")) {
-        request_reply(request, &(struct reply){.type = wire->type});
-        return;
-    }
     body = mem_zalloc(sizeof(*body));
     if (!body) {
         fail_plain(&why, ERR_NOMEM);
@@ -233,8 +240,14 @@ void stream_body_open(const struct stream_wire *wire, struct worker *worker,
         return;
     }
     body->wire = wire;
+    body->type = wire->type;
     if (wire->ask && wire->ask(body, request, &asked, &why))
         goto refuse;
+    if (span_is(request_head(request)->method, "HEAD")) {
+        request_reply(request, &(struct reply){.type = body->type});
+        mem_free(body);
+        return;
+    }
     fd = take(body, request, who, &asked, &why);
     if (fd < 0)
         goto refuse;
@@ -270,7 +283,8 @@ void stream_body_beat(struct carrier *carrier)
     if (recycle(body))
         return;
     beat = block(body, epoch,
-                 event_heartbeat(epoch, carrier_at(carrier), clock_wall_ms()));
+                 event_heartbeat(epoch, carrier_at(carrier), clock_wall_ms()),
+                 false);
     buf_init(&out, HEAD_MAX_BYTES);
     buf_append_text(&out, body->wire->beat);
     if (beat)

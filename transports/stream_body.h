@@ -22,6 +22,7 @@ struct stream_body {
     struct carrier carrier;
     struct stream_conn conn;
     const struct stream_wire *wire;
+    const char *type; /* the wire's, unless the request asks for another */
     uint64_t recycle_at_ms;
 };
 
@@ -37,6 +38,11 @@ struct stream_wire {
     /* The first bytes behind the head. */
     void (*opening)(struct buf *out, const struct stream_body *body);
     const char *beat; /* what comes before each heartbeat; may be "" */
+    /* A burst's bytes as this reader is to get them, the `last` ones of the
+     * response or not: a reference, NULL without memory. Borrows. NULL: as they
+     * are. */
+    struct shared *(*dress)(const struct stream_body *body,
+                            struct shared *bytes, bool last);
 };
 
 /* Owns the request, as a transport's open() does. */

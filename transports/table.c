@@ -6,10 +6,16 @@ extern const struct transport sse_transport;
 extern const struct transport longpoll_transport;
 extern const struct transport poll_transport;
 extern const struct transport stream_transport;
+extern const struct transport multipart_transport;
 
 const struct transport *const transports[] = {
-    &websocket_transport, &sse_transport,    &longpoll_transport,
-    &poll_transport,      &stream_transport, NULL,
+    &websocket_transport,
+    &sse_transport,
+    &longpoll_transport,
+    &poll_transport,
+    &stream_transport,
+    &multipart_transport,
+    NULL,
 };
 
 const struct transport *transport_find(struct span name)

@@ -9,7 +9,11 @@ import { p2p, scenario, story } from '../lib/story.mjs';
 const friend = 'https://friend.example';
 const withFriend = { env: { RUNG_ALLOWED_ORIGINS: friend } };
 const overHttp = [...streams, 'longpoll', 'poll'];
-const types = { sse: 'text/event-stream', stream: 'application/x-ndjson' };
+const types = {
+  sse: 'text/event-stream',
+  stream: 'application/x-ndjson',
+  multipart: 'multipart/x-mixed-replace; boundary=',
+};
 
 story('an origin that is not allowed is refused', withFriend,
       async (scene) => {

@@ -1,6 +1,7 @@
 // Endless responses: what nothing on the way may hold back, and how they end.
 
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { streams } from '../lib/followers.mjs';
 import { Roamer } from '../lib/roamer.mjs';
 import { raw } from '../lib/http.mjs';
@@ -8,7 +9,7 @@ import { story } from '../lib/story.mjs';
 import { eventually, seeded } from '../lib/wait.mjs';
 
 /** Blanks, at least, before the first event. */
-const padding = { sse: 256, stream: 2048 };
+const padding = { sse: 256, stream: 2048, multipart: 256 };
 
 story('a stream says that nothing may hold it back, and pads its first bytes',
       { over: streams }, async (scene) => {
@@ -77,4 +78,88 @@ story('each line of the stream is one JSON object', { over: ['stream'] },
   assert.equal(lines.pop(), '');
   assert.deepEqual(lines.map((line) => JSON.parse(line).event),
                    ['hello', 'message', 'message']);
+});
+
+story('a part of the multipart stream is whole when its batch is committed',
+      { over: ['multipart'] }, async (scene) => {
+  const [alice, bob] = await scene.people('alice', 'bob');
+  const parts = [];
+  const follower = await bob.follow('multipart', {
+    onPart: (headers, body) => parts.push({ headers, body }),
+  });
+
+  assert.match(follower.response.headers.get('content-type'),
+               /^multipart\/x-mixed-replace; boundary=/);
+  // what nobody follows up on: the parser must know the end of this one
+  await alice.send(bob, '--rung\r\n\r\n--rung--\r\n');
+  await follower.next('message');
+  assert.deepEqual(follower.texts, ['--rung\r\n\r\n--rung--\r\n']);
+  assert.ok(parts.length >= 2);
+  for (const { headers, body } of parts) {
+    assert.deepEqual(headers['content-type'], ['application/json']);
+    assert.deepEqual(headers['content-length'], [String(body.length)]);
+    assert.ok(Array.isArray(JSON.parse(body)));
+  }
+});
+
+story('who accepts multipart/mixed gets that', { over: ['multipart'] },
+      async (scene) => {
+  const bob = await scene.person('bob');
+  const typeFor = async (accept) => {
+    const follower = await bob.follow('multipart', { headers: { accept } });
+    follower.drop();
+    return follower.response.headers.get('content-type').split(';')[0];
+  };
+
+  assert.equal(await typeFor('text/plain, Multipart/Mixed;q=0.9'),
+               'multipart/mixed');
+  assert.equal(await typeFor('*/*'), 'multipart/x-mixed-replace');
+});
+
+story('the last delimiter closes the multipart body', {
+  over: ['multipart'], fresh: true,
+}, async (scene) => {
+  const bob = await scene.person('bob');
+  const follower = await bob.follow('multipart');
+  const stopped = scene.server.stop();
+
+  await follower.next('bye');
+  await follower.ending();
+  assert.ok(follower.closed);
+  await stopped;
+});
+
+// a second parser, which goes by lines: CPython's own
+const python = `
+import email.feedparser, json, sys
+parser = email.feedparser.BytesFeedParser()
+parser.feed(b'Content-Type: ' + sys.argv[1].encode() + bytes([13, 10, 13, 10]))
+while True:
+    chunk = sys.stdin.buffer.read(7)
+    if not chunk:
+        break
+    parser.feed(chunk)
+whole = parser.close()
+assert not whole.defects, whole.defects
+print(json.dumps([json.loads(part.get_payload())
+                  for part in whole.get_payload()]))
+`;
+
+story('a MIME parser of another make reads the same', {
+  over: ['multipart'], env: { RUNG_STREAM_MAX_MS: '200',
+                              RUNG_HEARTBEAT_MS: '100' },
+}, async (scene, t) => {
+  if (spawnSync('python3', ['--version']).status !== 0)
+    return t.skip('there is no python3');
+  const [alice, bob] = await scene.people('alice', 'bob');
+  await alice.say(bob, 'one', 'two');
+  const { body, headers } = await bob.poll({ cursor: '0' },
+                                           { path: '/v1/multipart' });
+  const { stdout, stderr } = spawnSync(
+    'python3', ['-c', python, headers['content-type']], { input: body });
+  const kinds = JSON.parse(stdout.toString() || assert.fail(`${stderr}`))
+    .flat().map(({ event }) => event);
+
+  assert.deepEqual(kinds.filter((kind) => kind !== 'heartbeat'),
+                   ['hello', 'message', 'message', 'bye']);
 });

@@ -1,21 +1,24 @@
 // A follower is a client that moves a cursor along the log over one transport.
 // They differ only in how bytes come in: ws (npm ws), sse and stream (fetch, read
-// by hand), eventsource (npm eventsource), longpoll and poll.
+// by hand), multipart (npm @fastify/busboy), eventsource (npm eventsource),
+// longpoll and poll.
 //
 // The client rule, the same for all: advance the cursor first, then hand the
 // event on; drop what is not beyond the cursor.
 
 import http from 'node:http';
+import { Dicer } from '@fastify/busboy';
 import { EventSource } from 'eventsource';
 import WebSocket from 'ws';
 import { request, withQuery } from './http.mjs';
 import { pause, within } from './wait.mjs';
 
 /** What the contract runs over, and besides it the stock EventSource. */
-export const transports = ['ws', 'sse', 'longpoll', 'poll', 'stream'];
+export const transports = ['ws', 'sse', 'longpoll', 'poll', 'stream',
+                           'multipart'];
 export const clients = [...transports, 'eventsource'];
 /** Responses without an end. */
-export const streams = ['sse', 'stream'];
+export const streams = ['sse', 'stream', 'multipart'];
 
 /** The kinds that are entries of a conversation and carry its next seq. */
 export const sequenced = ['message', 'conversation'];
@@ -458,6 +461,37 @@ class StreamFollower extends HttpStreamFollower {
   }
 }
 
+/** Body parts, as a MIME parser that others wrote finds them. */
+class MultipartFollower extends HttpStreamFollower {
+  name = 'multipart';
+  closed = false; // by the last delimiter
+
+  start() {
+    const type = this.response.headers.get('content-type');
+    const [, boundary] = /; boundary=(.+)$/.exec(type);
+    const parser = new Dicer({ boundary });
+
+    parser.on('part', (part) => {
+      const pieces = [];
+      let headers;
+      part.on('header', (found) => { headers = found; });
+      part.on('data', (piece) => pieces.push(piece));
+      part.on('end', () => this.#part(headers, Buffer.concat(pieces)));
+    });
+    parser.on('finish', () => { this.closed = true; });
+    parser.on('error', (error) => this.finish({ lost: true, error }));
+    this.reader = { push: (bytes) => parser.write(Buffer.from(bytes)) };
+  }
+
+  #part(headers, body) {
+    this.options.onPart?.(headers, body);
+    if (body.length !== Number(headers?.['content-length'][0]))
+      return; // cut short
+    for (const event of JSON.parse(body))
+      this.accept(event);
+  }
+}
+
 class EventSourceFollower extends Follower {
   name = 'eventsource';
 
@@ -603,6 +637,7 @@ const kindsOfFollower = {
   ws: WsFollower,
   sse: SseFollower,
   stream: StreamFollower,
+  multipart: MultipartFollower,
   eventsource: EventSourceFollower,
   longpoll: LongPollFollower,
   poll: PollFollower,

@@ -289,6 +289,28 @@ static void each_line_ends(void **state)
     burst_unref(burst);
 }
 
+static void a_part_is_an_array_of_the_length_it_says(void **state)
+{
+    struct burst *burst = burst_create(EPOCH);
+    struct event *one = event_heartbeat(EPOCH, 5, 1);
+    struct event *two = event_heartbeat(EPOCH, 66, 1);
+    struct shared *bytes;
+    char expected[512];
+
+    (void)state;
+    assert_true(burst_add(burst, one));
+    assert_true(burst_add(burst, two));
+    snprintf(expected, sizeof(expected),
+             "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n"
+             "[%.*s,%.*s]\r\n--rung\r\n",
+             one->size + two->size + 3, (int)one->size, one->json,
+             (int)two->size, two->json);
+    bytes = burst_bytes(burst, FORMAT_PART);
+    assert_int_equal(bytes->size, strlen(expected));
+    assert_memory_equal(bytes->data, expected, bytes->size);
+    burst_unref(burst);
+}
+
 static void a_bye_carries_an_error_of_the_contract(void **state)
 {
     static const char *const expected[][2] = {
@@ -345,6 +367,7 @@ int main(void)
         cmocka_unit_test(a_burst_is_one_frame),
         cmocka_unit_test(sse_carries_cursor_kind_and_data),
         cmocka_unit_test(each_line_ends),
+        cmocka_unit_test(a_part_is_an_array_of_the_length_it_says),
         cmocka_unit_test(a_bye_carries_an_error_of_the_contract),
         cmocka_unit_test(short_memory_yields_no_event_and_no_leak),
     };

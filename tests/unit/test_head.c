@@ -174,6 +174,31 @@ static void a_list_is_searched_word_by_word(void **state)
     assert_false(head_list_has(SPAN(",,"), "b"));
 }
 
+static void accept_is_searched_whatever_the_parameters(void **state)
+{
+    static const struct {
+        const char *fields;
+        bool mixed;
+    } cases[] = {
+        {"", false},
+        {"Accept: */*\r\n", false},
+        {"Accept: multipart/mixed\r\n", true},
+        {"ACCEPT: text/html, Multipart/Mixed ;q=0.5\r\n", true},
+        {"Accept: multipart/mixed-replace, ;, text/plain\r\n", false},
+        {"Accept: multipart/mixed\r\nAccept: text/html\r\n", true},
+    };
+    char text[256];
+    struct head head;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        snprintf(text, sizeof(text), "GET / HTTP/1.0\r\n%s\r\n",
+                 cases[i].fields);
+        assert_int_equal(parse(&head, text), HEAD_WHOLE);
+        assert_int_equal(head.accepts_mixed, cases[i].mixed);
+    }
+}
+
 static void what_a_library_keeps_records_of_is_counted(void **state)
 {
     struct head head;
@@ -243,6 +268,7 @@ int main(void)
         cmocka_unit_test(the_absolute_form_loses_its_host),
         cmocka_unit_test(an_upgrade_is_seen_among_other_words),
         cmocka_unit_test(a_list_is_searched_word_by_word),
+        cmocka_unit_test(accept_is_searched_whatever_the_parameters),
         cmocka_unit_test(what_a_library_keeps_records_of_is_counted),
         cmocka_unit_test(what_a_connection_is_asked_to_do_is_seen),
         cmocka_unit_test(each_byte_is_judged_wherever_it_stands),
