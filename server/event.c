@@ -2,6 +2,8 @@
  * already, so that delivering a message never parses it. */
 #include "server/event.h"
 
+#include "server/script_text.h"
+
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -483,7 +485,18 @@ static struct shared *frame(const struct burst *burst)
     return join(burst, '\n', (struct span){head, size}, (struct span){0});
 }
 
-static struct shared *blocks(const struct burst *burst)
+static void append_script(struct buf *out, const struct burst *burst,
+                          const struct event *event)
+{
+    if (event != burst->events[0])
+        buf_append_text(out, ",");
+    script_append(out, (struct span){event->json, event->size});
+}
+
+/* What is written one event after the other. */
+static struct shared *blocks(const struct burst *burst,
+                             void (*append)(struct buf *, const struct burst *,
+                                            const struct event *))
 {
     struct shared *bytes;
     struct buf out;
@@ -491,7 +504,7 @@ static struct shared *blocks(const struct burst *burst)
     buf_init(&out, SIZE_MAX / 2);
     (void)buf_reserve(&out, burst->json_bytes + burst->count * 80);
     for (size_t i = 0; i < burst->count; i++)
-        append_sse(&out, burst, burst->events[i]);
+        append(&out, burst, burst->events[i]);
     bytes = buf_status(&out) ? NULL : shared_create(0, out.size);
     if (bytes)
         memcpy(bytes->data, out.data, out.size);
@@ -520,11 +533,13 @@ static struct shared *encode(const struct burst *burst, enum format format)
     case FORMAT_ARRAY:
         return join(burst, ',', (struct span){0}, (struct span){0});
     case FORMAT_SSE:
-        return blocks(burst);
+        return blocks(burst, append_sse);
     case FORMAT_LINES:
         return join(burst, '\n', (struct span){0}, SPAN("\n"));
     case FORMAT_PART:
         return part(burst);
+    case FORMAT_SCRIPT:
+        return blocks(burst, append_script);
     case FORMAT_COUNT:
         break;
     }

@@ -28,11 +28,12 @@
 #define PART_BOUNDARY "rung"
 
 enum format {
-    FORMAT_FRAME, /* objects joined by "\n", as one text frame: ws */
-    FORMAT_ARRAY, /* objects joined by ",": inside a poll answer's [] */
-    FORMAT_SSE,   /* id:/event:/data: blocks */
-    FORMAT_LINES, /* objects, each with its "\n": NDJSON */
-    FORMAT_PART,  /* an array of them as a body part, see PART_BOUNDARY */
+    FORMAT_FRAME,  /* objects joined by "\n", as one text frame: ws */
+    FORMAT_ARRAY,  /* objects joined by ",": inside a poll answer's [] */
+    FORMAT_SSE,    /* id:/event:/data: blocks */
+    FORMAT_LINES,  /* objects, each with its "\n": NDJSON */
+    FORMAT_PART,   /* an array of them as a body part, see PART_BOUNDARY */
+    FORMAT_SCRIPT, /* objects joined by ",", as script_append() writes them */
     FORMAT_COUNT
 };
 

@@ -9,8 +9,13 @@
 #include <string.h>
 
 static const char *const carried_by[BY_COUNT] = {
-    [BY_WS] = "ws",     [BY_SSE] = "sse",       [BY_LONGPOLL] = "longpoll",
-    [BY_POLL] = "poll", [BY_STREAM] = "stream", [BY_MULTIPART] = "multipart",
+    [BY_WS] = "ws",
+    [BY_SSE] = "sse",
+    [BY_LONGPOLL] = "longpoll",
+    [BY_POLL] = "poll",
+    [BY_STREAM] = "stream",
+    [BY_MULTIPART] = "multipart",
+    [BY_IFRAME] = "iframe",
 };
 
 struct scrape {

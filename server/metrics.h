@@ -22,6 +22,7 @@ enum carried_by {
     BY_POLL,
     BY_STREAM,
     BY_MULTIPART,
+    BY_IFRAME,
     BY_COUNT
 };
 

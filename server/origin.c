@@ -49,6 +49,31 @@ bool origin_is_foreign(const struct head *head)
            !same(host, without(head->host, port));
 }
 
+/* What could end the policy, or the header, is no origin. */
+static bool is_source(struct span text)
+{
+    for (size_t i = 0; i < text.size; i++)
+        if (text.data[i] <= ' ' || text.data[i] >= 0x7f || text.data[i] == ';')
+            return false;
+    return text.size > 0;
+}
+
+void origin_write_allowed(struct buf *out, const struct config *config)
+{
+    const char *list = config->allowed_origins;
+
+    while (*list) {
+        struct span item = {list, strcspn(list, ", ")};
+
+        if (is_source(item)) {
+            buf_append_text(out, " ");
+            buf_append_span(out, item);
+        }
+        list += item.size;
+        list += strspn(list, ", ");
+    }
+}
+
 bool origin_allowed(const struct config *config, const struct head *head)
 {
     const char *list = config->allowed_origins;

@@ -11,6 +11,9 @@
 #include "server/head.h"
 
 bool origin_allowed(const struct config *config, const struct head *head);
+/* The listed origins, each behind a blank, as sources of a
+ * Content-Security-Policy. */
+void origin_write_allowed(struct buf *out, const struct config *config);
 /* Whether the answer must say so in Access-Control-Allow-Origin. */
 bool origin_is_foreign(const struct head *head);
 

@@ -170,14 +170,17 @@ static void write_head(struct buf *out, const struct stream_body *body,
     if (origin_is_foreign(head))
         buf_printf(out, "Access-Control-Allow-Origin: %.*s\r\n",
                    (int)head->origin.size, head->origin.data);
+    if (body->wire->fields)
+        body->wire->fields(out, body->carrier.worker->config);
     buf_append_text(out, "\r\n");
 }
 
 static void send_opening(struct stream_body *body, const struct head *head)
 {
+    const struct config *config = body->carrier.worker->config;
     struct buf out;
 
-    buf_init(&out, HEAD_MAX_BYTES + 8192);
+    buf_init(&out, HEAD_MAX_BYTES + 8192 + strlen(config->allowed_origins));
     write_head(&out, body, head);
     body->wire->opening(&out, body);
     if (buf_status(&out))

@@ -12,6 +12,7 @@
 #ifndef RUNG_STREAM_BODY_H
 #define RUNG_STREAM_BODY_H
 
+#include "server/script_text.h"
 #include "transports/request.h"
 #include "transports/stream_conn.h"
 #include "transports/transport.h"
@@ -23,6 +24,7 @@ struct stream_body {
     struct stream_conn conn;
     const struct stream_wire *wire;
     const char *type; /* the wire's, unless the request asks for another */
+    char callback[CALLBACK_MAX_BYTES + 1]; /* what a script calls; else "" */
     uint64_t recycle_at_ms;
 };
 
@@ -35,6 +37,8 @@ struct stream_wire {
      * nothing. */
     enum err (*ask)(struct stream_body *body, struct request *request,
                     struct follow *follow, struct failure *why);
+    /* More fields of the head; NULL: none. */
+    void (*fields)(struct buf *out, const struct config *config);
     /* The first bytes behind the head. */
     void (*opening)(struct buf *out, const struct stream_body *body);
     const char *beat; /* what comes before each heartbeat; may be "" */

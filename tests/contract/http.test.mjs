@@ -13,6 +13,7 @@ const types = {
   sse: 'text/event-stream',
   stream: 'application/x-ndjson',
   multipart: 'multipart/x-mixed-replace; boundary=',
+  iframe: 'text/html; charset=utf-8',
 };
 
 story('an origin that is not allowed is refused', withFriend,
@@ -91,7 +92,8 @@ story('HTTP/1.0 is answered and closed, without chunks',
   await alice.send(bob, 'the-text');
   const { text, closed } = await raw(
     scene.server.port,
-    `GET /v1/${scene.transport}?cursor=0&access_token=${bob.token} ` +
+    `GET /v1/${scene.transport}?cursor=0&callback=f` +
+    `&access_token=${bob.token} ` +
     'HTTP/1.0\r\n\r\n',
     streams.includes(scene.transport) ? { until: 'the-text' } : {});
   assert.match(text, /^HTTP\/1\.[01] 200 /);
@@ -144,7 +146,7 @@ story('HEAD answers as GET would, without a body and without parking',
   const bob = await scene.person('bob');
   const { text } = await raw(
     scene.server.port,
-    `HEAD /v1/${scene.transport}?cursor=${await bob.now()}` +
+    `HEAD /v1/${scene.transport}?cursor=${await bob.now()}&callback=f` +
     `&access_token=${bob.token} HTTP/1.1\r\n` +
     'Host: localhost\r\nConnection: close\r\n\r\n');
   const [head, body] = text.split('\r\n\r\n');

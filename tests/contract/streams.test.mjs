@@ -5,11 +5,11 @@ import { spawnSync } from 'node:child_process';
 import { streams } from '../lib/followers.mjs';
 import { Roamer } from '../lib/roamer.mjs';
 import { raw } from '../lib/http.mjs';
-import { story } from '../lib/story.mjs';
+import { scenario, story } from '../lib/story.mjs';
 import { eventually, seeded } from '../lib/wait.mjs';
 
 /** Blanks, at least, before the first event. */
-const padding = { sse: 256, stream: 2048, multipart: 256 };
+const padding = { sse: 256, stream: 2048, multipart: 256, iframe: 1024 };
 
 story('a stream says that nothing may hold it back, and pads its first bytes',
       { over: streams }, async (scene) => {
@@ -163,3 +163,51 @@ story('a MIME parser of another make reads the same', {
   assert.deepEqual(kinds.filter((kind) => kind !== 'heartbeat'),
                    ['hello', 'message', 'message', 'bye']);
 });
+
+story('no body ends its script in the iframe', { over: ['iframe'] },
+      async (scene) => {
+  const [alice, bob] = await scene.people('alice', 'bob');
+  const text = '</script><!--<script>parent.broken=1</script> & \u2028\u2029';
+  const follower = await bob.follow('iframe');
+
+  await alice.send(bob, text);
+  await follower.next('message');
+  assert.deepEqual(follower.texts, [text]);
+  const [, body] = follower.page.split('-->\n');
+  for (const line of body.trimEnd().split('\n'))
+    assert.match(line, /^<script>parent\["app\.on\$1"\]\(\[[^<>&\u2028\u2029]*\]\)<\/script>$/);
+});
+
+story('a callback of the iframe is a plain name', { over: ['iframe'] },
+      async (scene) => {
+  const bob = await scene.person('bob');
+
+  for (const callback of [undefined, '', 'a b', 'alert(1)', 'a"]', 'ä',
+                          'x'.repeat(65)]) {
+    const { status, json } = await bob.poll(
+      { ...(callback !== undefined && { callback }) }, { path: '/v1/iframe' });
+    assert.equal(status, 400, callback);
+    assert.match(json.error.message, /callback/);
+  }
+});
+
+for (const [listed, ancestors, options] of [
+  ['', "'self'", 'SAMEORIGIN'],
+  ['https://one.example, https://two.example:8443',
+   "'self' https://one.example https://two.example:8443", undefined],
+  // what could end the policy is no origin
+  ['https://one.example;script-src, https://two.example',
+   "'self' https://two.example", undefined],
+  ['*', "'self' *", undefined]])
+  scenario(`the iframe may be framed by ${ancestors}`, {
+    env: { RUNG_ALLOWED_ORIGINS: listed },
+  }, async (scene) => {
+    const bob = await scene.person('bob');
+    const { headers } = (await bob.follow('iframe')).response;
+
+    assert.match(headers.get('content-type'), /^text\/html/);
+    assert.ok(headers.get('content-security-policy').split('; ')
+      .includes(`frame-ancestors ${ancestors}`));
+    assert.equal(headers.get('x-frame-options') ?? undefined, options);
+    assert.equal(headers.get('referrer-policy'), 'no-referrer');
+  });

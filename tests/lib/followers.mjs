@@ -1,12 +1,13 @@
 // A follower is a client that moves a cursor along the log over one transport.
 // They differ only in how bytes come in: ws (npm ws), sse and stream (fetch, read
-// by hand), multipart (npm @fastify/busboy), eventsource (npm eventsource),
-// longpoll and poll.
+// by hand), multipart (npm @fastify/busboy), iframe (a page's scripts, run),
+// eventsource (npm eventsource), longpoll and poll.
 //
 // The client rule, the same for all: advance the cursor first, then hand the
 // event on; drop what is not beyond the cursor.
 
 import http from 'node:http';
+import vm from 'node:vm';
 import { Dicer } from '@fastify/busboy';
 import { EventSource } from 'eventsource';
 import WebSocket from 'ws';
@@ -15,10 +16,10 @@ import { pause, within } from './wait.mjs';
 
 /** What the contract runs over, and besides it the stock EventSource. */
 export const transports = ['ws', 'sse', 'longpoll', 'poll', 'stream',
-                           'multipart'];
+                           'multipart', 'iframe'];
 export const clients = [...transports, 'eventsource'];
 /** Responses without an end. */
-export const streams = ['sse', 'stream', 'multipart'];
+export const streams = ['sse', 'stream', 'multipart', 'iframe'];
 
 /** The kinds that are entries of a conversation and carry its next seq. */
 export const sequenced = ['message', 'conversation'];
@@ -492,6 +493,41 @@ class MultipartFollower extends HttpStreamFollower {
   }
 }
 
+/** A page's scripts, found as HTML finds them: each to the first end tag,
+ * whatever the script means by it. */
+class IframeFollower extends HttpStreamFollower {
+  name = 'iframe';
+  page = '';
+  #at = 0;
+  #decoder = new TextDecoder();
+  #window = vm.createContext({
+    parent: { 'app.on$1': (events) => this.#called(events) },
+  });
+
+  query() {
+    return super.query({ callback: 'app.on$1' });
+  }
+
+  start() {
+    this.reader = { push: (bytes) => this.#push(bytes) };
+  }
+
+  #push(bytes) {
+    this.page += this.#decoder.decode(bytes, { stream: true });
+    const scripts = /<script>(.*?)<\/script/gsi;
+    scripts.lastIndex = this.#at;
+    for (let found; (found = scripts.exec(this.page)) !== null;) {
+      this.#at = scripts.lastIndex;
+      vm.runInContext(found[1], this.#window);
+    }
+  }
+
+  #called(events) {
+    for (const event of JSON.parse(JSON.stringify(events)))
+      this.accept(event);
+  }
+}
+
 class EventSourceFollower extends Follower {
   name = 'eventsource';
 
@@ -638,6 +674,7 @@ const kindsOfFollower = {
   sse: SseFollower,
   stream: StreamFollower,
   multipart: MultipartFollower,
+  iframe: IframeFollower,
   eventsource: EventSourceFollower,
   longpoll: LongPollFollower,
   poll: PollFollower,

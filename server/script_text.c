@@ -1,0 +1,58 @@
+/* JSON inside a script. */
+#include "server/script_text.h"
+
+bool callback_ok(struct span name)
+{
+    if (!name.size || name.size > CALLBACK_MAX_BYTES)
+        return false;
+    for (size_t i = 0; i < name.size; i++) {
+        char c = name.data[i];
+
+        if (!((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+              (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '$'))
+            return false;
+    }
+    return true;
+}
+
+/* The escape of what begins here and its size in bytes; NULL: it is harmless.
+ */
+static const char *escape_of(const char *at, const char *end, size_t *size)
+{
+    *size = 1;
+    switch (*at) {
+    case '<':
+        return "\\u003c";
+    case '>':
+        return "\\u003e";
+    case '&':
+        return "\\u0026";
+    case '\xe2':
+        *size = 3;
+        if (end - at < 3 || at[1] != '\x80')
+            return NULL;
+        return at[2] == '\xa8' ? "\\u2028" : at[2] == '\xa9' ? "\\u2029" : NULL;
+    default:
+        return NULL;
+    }
+}
+
+void script_append(struct buf *out, struct span json)
+{
+    const char *from = json.data, *end = json.data + json.size;
+
+    for (const char *at = from; at < end;) {
+        size_t size;
+        const char *escape = escape_of(at, end, &size);
+
+        if (!escape) {
+            at++;
+            continue;
+        }
+        buf_append(out, from, (size_t)(at - from));
+        buf_append_text(out, escape);
+        from = at += size;
+    }
+    if (from < end)
+        buf_append(out, from, (size_t)(end - from));
+}
