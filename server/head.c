@@ -105,7 +105,7 @@ static bool media_list_has(struct span list, const char *word)
 
         if (semicolon)
             item.size = (size_t)(semicolon - item.data);
-        if (is_word(trimmed(item), word))
+        if (is_word(trimmed(item), span_of(word)))
             return true;
     }
     return false;
@@ -290,7 +290,7 @@ enum err head_field(struct head *head, struct span name, struct span value,
         head->ws_protocol_ok =
             head->ws_protocol_ok || head_list_has(value, WS_SUBPROTOCOL);
     }
-    if (is_word(name, "accept"))
+    if (is_word(name, SPAN("accept")))
         head->accepts_mixed =
             head->accepts_mixed || media_list_has(value, "multipart/mixed");
     return take_known(head, name, value, why);

@@ -1,5 +1,5 @@
 /* Methods: one table, the same parameters, results and errors over HTTP POST,
- * WebSocket frames (and later Socket.IO and JSONP). docs/PROTOCOL.md section 4.
+ * JSONP, WebSocket frames (and later Socket.IO). docs/PROTOCOL.md section 4.
  *
  * A caller fills a call, runs it, and hears of its end exactly once, before
  * method_run() returns or later on the same loop (after a commit).

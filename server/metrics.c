@@ -16,6 +16,7 @@ static const char *const carried_by[BY_COUNT] = {
     [BY_STREAM] = "stream",
     [BY_MULTIPART] = "multipart",
     [BY_IFRAME] = "iframe",
+    [BY_JSONP] = "jsonp",
 };
 
 struct scrape {

@@ -23,6 +23,7 @@ enum carried_by {
     BY_STREAM,
     BY_MULTIPART,
     BY_IFRAME,
+    BY_JSONP,
     BY_COUNT
 };
 

@@ -1,8 +1,10 @@
 /* Long poll: an answer at once when there is something, else a parked request
  * that the next commit, the deadline, or the server's end answers. Ten thousand
  * that a commit answers with the same events share one response. */
+#include "transports/longpoll.h"
+
+#include "transports/jsonp_answer.h"
 #include "transports/poll_answer.h"
-#include "transports/transport.h"
 
 #include <string.h>
 
@@ -40,7 +42,7 @@ static void answer(struct longpoll *poll, struct burst *burst, bool more)
     longpoll_free(poll);
 }
 
-static void longpoll_deliver(struct carrier *carrier, struct burst *burst)
+void longpoll_deliver(struct carrier *carrier, struct burst *burst)
 {
     answer(of(carrier), burst, false);
 }
@@ -53,7 +55,7 @@ static bool answer_from_log(struct longpoll *poll)
     bool more;
 
     if (carrier_next(&poll->carrier, POLL_BYTES, &burst, &more, &why)) {
-        request_fail(poll->request, &why);
+        jsonp_or_fail(poll->request, &why);
         longpoll_free(poll);
         return true;
     }
@@ -64,18 +66,18 @@ static bool answer_from_log(struct longpoll *poll)
     return true;
 }
 
-static void longpoll_wake(struct carrier *carrier)
+void longpoll_wake(struct carrier *carrier)
 {
     (void)answer_from_log(of(carrier)); /* or it was nothing: still parked */
 }
 
 /* The wait is over. */
-static void longpoll_beat(struct carrier *carrier)
+void longpoll_beat(struct carrier *carrier)
 {
     answer(of(carrier), NULL, false);
 }
 
-static void longpoll_end(struct carrier *carrier, const struct farewell *why)
+void longpoll_end(struct carrier *carrier, const struct farewell *why)
 {
     struct longpoll *poll = of(carrier);
     struct burst *burst =
@@ -114,21 +116,19 @@ static enum err wait_of(struct request *request, uint64_t *wait_ms,
     return ERR_NONE;
 }
 
-static enum err begin(struct longpoll *poll, struct request *request,
-                      const struct identity *who, const struct follow *follow,
-                      struct failure *why)
+static enum err begin(struct longpoll *poll, const struct transport *via,
+                      struct request *request, const struct identity *who,
+                      const struct follow *follow, struct failure *why)
 {
     struct worker *worker = request_worker(request);
-    enum err rc = carrier_open(&poll->carrier, worker, &longpoll_transport, who,
-                               follow, why);
+    enum err rc = carrier_open(&poll->carrier, worker, via, who, follow, why);
 
     poll->request = request;
     return rc ? rc : session_spend(poll->carrier.session, why);
 }
 
-static void longpoll_open(struct worker *worker, struct request *request,
-                          const struct identity *who,
-                          const struct follow *follow)
+void longpoll_open_as(const struct transport *via, struct request *request,
+                      const struct identity *who, const struct follow *follow)
 {
     struct longpoll *poll = mem_zalloc(sizeof(*poll));
     uint64_t wait_ms = 0;
@@ -136,24 +136,32 @@ static void longpoll_open(struct worker *worker, struct request *request,
 
     if (!poll) {
         fail_plain(&why, ERR_NOMEM);
-        request_fail(request, &why);
+        jsonp_or_fail(request, &why);
         return;
     }
     if (wait_of(request, &wait_ms, &why) ||
-        begin(poll, request, who, follow, &why)) {
-        request_fail(request, &why);
+        begin(poll, via, request, who, follow, &why)) {
+        jsonp_or_fail(request, &why);
         longpoll_free(poll);
         return;
     }
     if (answer_from_log(poll))
         return;
-    if (poll->carrier.now || !wait_ms || worker->draining ||
+    if (poll->carrier.now || !wait_ms || request_worker(request)->draining ||
         span_is(request_head(request)->method, "HEAD")) {
         answer(poll, NULL, false);
         return;
     }
     request_park(request, gone, poll);
     carrier_park(&poll->carrier, wait_ms);
+}
+
+static void longpoll_open(struct worker *worker, struct request *request,
+                          const struct identity *who,
+                          const struct follow *follow)
+{
+    (void)worker;
+    longpoll_open_as(&longpoll_transport, request, who, follow);
 }
 
 const struct transport longpoll_transport = {

@@ -6,6 +6,7 @@
 
 #include "server/base/clock.h"
 #include "server/worker.h"
+#include "transports/jsonp_answer.h"
 #include "transports/transport.h"
 
 #include <stdio.h>
@@ -145,7 +146,8 @@ void poll_answer(struct request *request, struct carrier *carrier,
     char seconds[16];
 
     /* Worth it when others hold the burst, too. */
-    if (burst && (burst->refs > 1 || burst->attached) && !retry_after_ms &&
+    if (!request_callback(request).data && burst &&
+        (burst->refs > 1 || burst->attached) && !retry_after_ms &&
         answer_alike(request, carrier, burst, more))
         return;
     buf_init(&out, SIZE_MAX / 2);
@@ -158,11 +160,14 @@ void poll_answer(struct request *request, struct carrier *carrier,
     reply.body = (struct span){out.data, out.size};
     if (buf_status(&out)) {
         fail_plain(&why, buf_status(&out));
-        request_fail(request, &why);
+        jsonp_or_fail(request, &why);
     } else {
         metrics_add(carrier->worker->metrics.writes[carrier->via->by], 1);
         metrics_add(carrier->worker->metrics.sent_bytes, out.size);
-        request_reply(request, &reply);
+        if (request_callback(request).data)
+            jsonp_reply(request, reply.body);
+        else
+            request_reply(request, &reply);
     }
     buf_fini(&out);
 }

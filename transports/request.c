@@ -39,6 +39,19 @@ struct span request_body(struct request *request)
     return request->body;
 }
 
+enum err request_call_back(struct request *request, struct span callback,
+                           struct failure *why)
+{
+    mem_free(request->callback);
+    request->callback = mem_strndup(callback.data, callback.size);
+    return request->callback ? ERR_NONE : fail_plain(why, ERR_NOMEM);
+}
+
+struct span request_callback(struct request *request)
+{
+    return span_of(request->callback);
+}
+
 /* --- its life ----------------------------------------------------------- */
 
 /* Without memory for it, a page of another host cannot read the answer. */
@@ -72,6 +85,8 @@ void request_fini(struct request *request)
 {
     mem_free(request->origin);
     request->origin = NULL;
+    mem_free(request->callback);
+    request->callback = NULL;
 }
 
 void request_park(struct request *request, void (*gone)(void *owner),

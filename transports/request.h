@@ -28,6 +28,12 @@ const struct query *request_query(struct request *request);
 struct span request_param(struct request *request, const char *name);
 struct span request_body(struct request *request);
 
+/* JSONP: the name is kept with the request for when it is answered. */
+MUST_CHECK enum err request_call_back(struct request *request,
+                                      struct span callback,
+                                      struct failure *why);
+struct span request_callback(struct request *request); /* data NULL: plainly */
+
 /* --- the answer: exactly one of these, or gone -------------------------- */
 
 #define REPLY_HEADERS 6

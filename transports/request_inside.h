@@ -34,7 +34,8 @@ struct request {
     enum stage stage;
     void (*gone)(void *owner); /* when parked, and not by a call */
     void *owner;
-    char *origin; /* to be named in the answer, or NULL; owned */
+    char *origin;   /* to be named in the answer, or NULL; owned */
+    char *callback; /* to be called by the answer, or NULL; owned */
     /* Borrowed from the host until route() returns: */
     const struct head *head;
     struct query query;

@@ -4,6 +4,7 @@
 #include "server/method.h"
 #include "server/origin.h"
 #include "transports/health.h"
+#include "transports/jsonp_answer.h"
 #include "transports/pages.h"
 #include "transports/transport.h"
 
@@ -94,7 +95,9 @@ static void http_call_answer(struct http_call *job)
     struct reply reply = {.body = {call->result.data, call->result.size}};
 
     if (call->failure.err)
-        request_fail_counted(job->request, &call->failure);
+        jsonp_or_fail_counted(job->request, &call->failure);
+    else if (request_callback(job->request).data)
+        jsonp_reply(job->request, reply.body);
     else
         request_reply(job->request, &reply);
 }
@@ -115,12 +118,14 @@ static enum err prepare(struct request *request, struct http_call *job,
                         struct failure *why)
 {
     struct worker *worker = request_worker(request);
-    struct span body = request_body(request);
+    bool jsonp = request_callback(request).data;
+    struct span body =
+        jsonp ? request_param(request, "params") : request_body(request);
     bool given;
     enum err rc = identity_of(worker, request_head(request),
                               request_query(request), &job->who, &given, why);
 
-    if (rc && given)
+    if (rc && (given || jsonp)) /* see jsonp_note */
         return rc;
     job->request = request;
     job->call = (struct call){
@@ -141,11 +146,11 @@ static void call_method(struct request *request, struct span name)
 
     if (!job) {
         fail_plain(&why, ERR_NOMEM);
-        request_fail(request, &why);
+        jsonp_or_fail(request, &why);
         return;
     }
     if (prepare(request, job, name, &params, &why)) {
-        request_fail(request, &why);
+        jsonp_or_fail(request, &why);
         mem_free(job);
         return;
     }
@@ -176,12 +181,12 @@ static void open_transport(struct request *request,
     if (worker->draining && transport->deliver) {
         fail(&why, ERR_UNAVAILABLE, "the server is going away");
         why.retry_after_ms = worker_pressure(worker);
-        request_fail(request, &why);
+        jsonp_or_fail(request, &why);
         return;
     }
     if (identity_of(worker, request_head(request), request_query(request), &who,
                     &given, &why)) {
-        request_fail(request, &why);
+        jsonp_or_fail(request, &why);
         return;
     }
     follow_of(request_query(request), &follow);
@@ -217,11 +222,31 @@ static void wrong_method(struct request *request, const char *allowed)
     request_fail_allow(request, &why, allowed);
 }
 
+/* jsonp_note: a page of any origin may load a script from here, and the browser
+ * does not say which. So there is nothing to be had without a token or ticket
+ * that the page itself brings; nothing comes with a request by itself. */
+static void route_jsonp(struct request *request, struct span name)
+{
+    bool polls = span_is(name, "jsonp");
+    struct failure why;
+
+    if (polls ? !is_read(request) : !method_is(request, "GET"))
+        wrong_method(request, polls ? "GET, HEAD, OPTIONS" : "GET, OPTIONS");
+    else if (jsonp_begin(request, &why))
+        request_fail(request, &why);
+    else if (polls)
+        open_transport(request, transport_find(name));
+    else
+        call_method(request, (struct span){name.data + 6, name.size - 6});
+}
+
 static void route_v1(struct request *request, struct span name)
 {
     const struct transport *transport = transport_find(name);
 
-    if (transport && transport->open) {
+    if (jsonp_is(name))
+        route_jsonp(request, name);
+    else if (transport && transport->open) {
         if (is_read(request))
             open_transport(request, transport);
         else

@@ -8,12 +8,12 @@ extern const struct transport poll_transport;
 extern const struct transport stream_transport;
 extern const struct transport multipart_transport;
 extern const struct transport iframe_transport;
+extern const struct transport jsonp_transport;
 
 const struct transport *const transports[] = {
-    &websocket_transport, &sse_transport,
-    &longpoll_transport,  &poll_transport,
-    &stream_transport,    &multipart_transport,
-    &iframe_transport,    NULL,
+    &websocket_transport, &sse_transport,    &longpoll_transport,
+    &poll_transport,      &stream_transport, &multipart_transport,
+    &iframe_transport,    &jsonp_transport,  NULL,
 };
 
 const struct transport *transport_find(struct span name)

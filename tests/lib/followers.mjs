@@ -1,7 +1,7 @@
 // A follower is a client that moves a cursor along the log over one transport.
 // They differ only in how bytes come in: ws (npm ws), sse and stream (fetch, read
 // by hand), multipart (npm @fastify/busboy), iframe (a page's scripts, run),
-// eventsource (npm eventsource), longpoll and poll.
+// eventsource (npm eventsource), longpoll, poll, and jsonp (a script, run).
 //
 // The client rule, the same for all: advance the cursor first, then hand the
 // event on; drop what is not beyond the cursor.
@@ -16,7 +16,7 @@ import { pause, within } from './wait.mjs';
 
 /** What the contract runs over, and besides it the stock EventSource. */
 export const transports = ['ws', 'sse', 'longpoll', 'poll', 'stream',
-                           'multipart', 'iframe'];
+                           'multipart', 'iframe', 'jsonp'];
 export const clients = [...transports, 'eventsource'];
 /** Responses without an end. */
 export const streams = ['sse', 'stream', 'multipart', 'iframe'];
@@ -586,14 +586,18 @@ class PollFollower extends Follower {
     return {};
   }
 
+  read(answer) {
+    return answer;
+  }
+
   async #once() {
     const target = withQuery(this.options.url + this.path,
                              this.query(this.more()));
     let answer;
     try {
-      answer = await request(target, { headers: this.headers,
-                                       agent: this.#agent,
-                                       signal: this.#abort.signal });
+      answer = this.read(await request(target, { headers: this.headers,
+                                                 agent: this.#agent,
+                                                 signal: this.#abort.signal }));
     } catch (error) {
       this.finish({ lost: true, error });
       return undefined;
@@ -661,6 +665,45 @@ class LongPollFollower extends PollFollower {
   async rest() {}
 }
 
+/** Run what a JSONP answer is, as an old page does: the arguments of the one
+ * call of `callback`, whose name may be a path. */
+export function callOf(text, callback) {
+  const calls = [];
+  const window = {};
+  const path = callback.split('.');
+  const last = path.pop();
+  let at = window;
+  for (const name of path)
+    at = at[name] = {};
+  at[last] = (...given) => calls.push(JSON.stringify(given));
+  vm.runInNewContext(text, window);
+  if (calls.length !== 1)
+    throw new Error(`${calls.length} calls of ${callback} in ${text}`);
+  return JSON.parse(calls[0]);
+}
+
+const statuses = { bad_request: 400, unauthorized: 401, token_expired: 401,
+                   forbidden: 403, not_member: 403, not_found: 404,
+                   rate_limited: 429, overloaded: 429, unavailable: 503 };
+
+class JsonpFollower extends LongPollFollower {
+  name = 'jsonp';
+  path = '/v1/jsonp';
+
+  more() {
+    return { ...super.more(), callback: 'app.on$1' };
+  }
+
+  /** What the script says, as the same answer without JSONP would be. */
+  read(answer) {
+    if (!/^application\/javascript/.test(answer.headers['content-type']))
+      return answer;
+    const [json] = callOf(answer.text, 'app.on$1');
+    const status = json.error ? statuses[json.error.code] : 200;
+    return { ...answer, status, json };
+  }
+}
+
 function parse(text) {
   try {
     return JSON.parse(text);
@@ -678,6 +721,7 @@ const kindsOfFollower = {
   eventsource: EventSourceFollower,
   longpoll: LongPollFollower,
   poll: PollFollower,
+  jsonp: JsonpFollower,
 };
 
 /** Open one: options are url, token, and cursor | conversation [+ after],
