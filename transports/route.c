@@ -240,12 +240,25 @@ static void route_jsonp(struct request *request, struct span name)
         call_method(request, (struct span){name.data + 6, name.size - 6});
 }
 
+/* Flash is gone from every browser; its clients learn where to go. */
+static void flash_retired(struct request *request)
+{
+    struct failure why;
+
+    fail(&why, ERR_RETIRED,
+         "the Flash socket is retired; the next rung is /v1/ws, and where "
+         "that does not get through, /v1/sse");
+    request_fail(request, &why);
+}
+
 static void route_v1(struct request *request, struct span name)
 {
     const struct transport *transport = transport_find(name);
 
     if (jsonp_is(name))
         route_jsonp(request, name);
+    else if (span_is(name, "flashsocket"))
+        flash_retired(request);
     else if (transport && transport->open) {
         if (is_read(request))
             open_transport(request, transport);

@@ -30,6 +30,7 @@
     X(METHOD_NOT_ALLOWED, "method_not_allowed", 405, "wrong HTTP method")      \
     X(CONFLICT, "conflict", 409, "this conflicts with what exists")            \
     X(GONE, "gone", 410, "this is gone")                                       \
+    X(RETIRED, "retired", 410, "this is retired")                              \
     X(TOO_LARGE, "too_large", 413, "the request is too large")                 \
     X(UNSUPPORTED_VERSION, "unsupported_version", 426, "unsupported version")  \
     X(RATE_LIMITED, "rate_limited", 429, "too many requests")                  \

@@ -266,3 +266,23 @@ scenario('the own host is the own host with its default port, too',
                                 ['null', 'null']])
     assert.equal(await asked(origin, host), 403, `${origin} at ${host}`);
 });
+
+scenario('the Flash socket is retired and names the next rung',
+         async ({ server }) => {
+  for (const method of ['GET', 'POST']) {
+    const { status, json } = await server.get('/v1/flashsocket', { method });
+    assert.equal(status, 410);
+    assert.equal(json.error.code, 'retired');
+    assert.match(json.error.message, /next rung is \/v1\/ws/);
+  }
+});
+
+scenario('a Flash policy-file request is refused and closed at once', {
+  env: { RUNG_HEADER_TIMEOUT_MS: '60000' },
+}, async ({ server }) => {
+  const { text, closed } = await raw(server.port,
+                                     '<policy-file-request/>\0');
+
+  assert.ok(closed);
+  assert.match(text, /^HTTP\/1\.1 400 /);
+});
