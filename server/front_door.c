@@ -60,7 +60,7 @@ static void pass_on(struct worker *worker, int fd, const struct head *head)
         return;
     }
     metrics_add(worker->metrics.requests, 1);
-    if (handshake_check(worker->config, head, &why))
+    if (ws_host_check(worker->ws, head, &why))
         refuse_socket(worker, fd, 0, &why);
     else
         ws_host_adopt(worker->ws, fd, head, (struct span){0});

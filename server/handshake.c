@@ -31,14 +31,13 @@ static bool key_ok(struct span key)
 enum err handshake_check(const struct config *config, const struct head *head,
                          struct failure *why)
 {
-    if (!span_is(head->path, WS_PATH))
-        return fail(why, ERR_NOT_FOUND, "WebSocket is spoken at " WS_PATH);
     if (!span_is(head->method, "GET"))
-        return fail(why, ERR_METHOD_NOT_ALLOWED, WS_PATH " is opened with GET");
+        return fail(why, ERR_METHOD_NOT_ALLOWED,
+                    "a WebSocket is opened with GET");
     if (!head->upgrade || !head->websocket || head->minor < 1)
         return fail(why, ERR_UNSUPPORTED_VERSION,
-                    WS_PATH " speaks WebSocket: ask for it with HTTP/1.1, "
-                            "Connection: Upgrade and Upgrade: websocket");
+                    "here WebSocket is spoken: ask for it with HTTP/1.1, "
+                    "Connection: Upgrade and Upgrade: websocket");
     if (!head->ws_version.data || !span_is(head->ws_version, "13"))
         return fail(why, ERR_UNSUPPORTED_VERSION,
                     "Sec-WebSocket-Version must be 13");

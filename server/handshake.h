@@ -1,7 +1,8 @@
 /* What a WebSocket handshake must look like (RFC 6455 section 4.2.1), checked
  * in full before the library sees it, because that lets nearly anything pass.
+ * Whether its path is one where WebSocket is spoken, ws_host.h knows.
  *
- * Errors   BAD_REQUEST, METHOD_NOT_ALLOWED, NOT_FOUND, FORBIDDEN (the Origin),
+ * Errors   BAD_REQUEST, METHOD_NOT_ALLOWED, FORBIDDEN (the Origin),
  *          UNSUPPORTED_VERSION, with words.
  * Threads  pure.
  */

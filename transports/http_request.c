@@ -128,7 +128,7 @@ static enum MHD_Result become_websocket(struct exchange *exchange)
     struct buf head;
     int fd;
 
-    if (handshake_check(worker->config, &exchange->head, &why)) {
+    if (ws_host_check(worker->ws, &exchange->head, &why)) {
         request_fail_allow(&exchange->request, &why,
                            why.err == ERR_METHOD_NOT_ALLOWED ? "GET, OPTIONS"
                                                              : NULL);

@@ -11,6 +11,7 @@
  * replies wait for the end of the turn; and the burst of a commit, whose answer
  * to this peer follows in the same turn, waits for that answer. */
 #include "server/base/clock.h"
+#include "server/handshake.h"
 #include "server/method.h"
 #include "server/methods/params.h"
 #include "server/worker.h"
@@ -126,7 +127,7 @@ static void flush(struct websocket *ws)
         send_all(ws, NULL);
 }
 
-void websocket_flush(struct ws_peer *peer)
+static void websocket_flush(struct ws_peer *peer)
 {
     flush(of_peer(peer));
 }
@@ -469,7 +470,7 @@ static void line(struct websocket *ws, struct span text)
         run(ws, request.id, method, &params);
 }
 
-void websocket_message(struct ws_peer *peer, struct span text)
+static void websocket_message(struct ws_peer *peer, struct span text)
 {
     struct websocket *ws = of_peer(peer);
     struct span one;
@@ -525,13 +526,13 @@ static enum err know_from_handshake(struct websocket *ws,
     return rc;
 }
 
-struct ws_peer *websocket_create(struct ws_host *host, struct worker *worker,
-                                 const struct head *head, struct failure *why)
+static struct ws_peer *websocket_create(struct worker *worker,
+                                        const struct head *head,
+                                        struct failure *why)
 {
     struct websocket *ws = mem_zalloc(sizeof(*ws));
     enum err rc;
 
-    (void)host;
     if (!ws) {
         fail_plain(why, ERR_NOMEM);
         return NULL;
@@ -551,7 +552,7 @@ struct ws_peer *websocket_create(struct ws_host *host, struct worker *worker,
     return NULL;
 }
 
-void websocket_established(struct ws_peer *peer)
+static void websocket_established(struct ws_peer *peer)
 {
     struct websocket *ws = of_peer(peer);
 
@@ -561,12 +562,12 @@ void websocket_established(struct ws_peer *peer)
     }
 }
 
-void websocket_writable(struct ws_peer *peer)
+static void websocket_writable(struct ws_peer *peer)
 {
     pump(of_peer(peer));
 }
 
-void websocket_late(struct ws_peer *peer)
+static void websocket_late(struct ws_peer *peer)
 {
     if (peer->established)
         ws_close(peer, 4100, "auth did not come in time");
@@ -574,7 +575,7 @@ void websocket_late(struct ws_peer *peer)
         ws_kill(peer);
 }
 
-void websocket_gone(struct ws_peer *peer)
+static void websocket_gone(struct ws_peer *peer)
 {
     struct websocket *ws = of_peer(peer);
 
@@ -596,7 +597,7 @@ static void leave(struct websocket *ws, uint16_t code, const char *reason)
     maybe_leave(ws);
 }
 
-void websocket_drain(struct ws_peer *peer)
+static void websocket_drain(struct ws_peer *peer)
 {
     struct websocket *ws = of_peer(peer);
 
@@ -668,4 +669,18 @@ const struct transport websocket_transport = {
     .wake = websocket_wake,
     .beat = websocket_beat,
     .end = websocket_end,
+};
+
+extern const struct ws_handler websocket_handler;
+
+const struct ws_handler websocket_handler = {
+    .path = WS_PATH,
+    .create = websocket_create,
+    .established = websocket_established,
+    .text = websocket_message,
+    .writable = websocket_writable,
+    .flush = websocket_flush,
+    .late = websocket_late,
+    .gone = websocket_gone,
+    .drain = websocket_drain,
 };

@@ -3,6 +3,7 @@
 
 #include "server/base/clock.h"
 #include "server/base/trace.h"
+#include "server/handshake.h"
 #include "server/refusal.h"
 #include "server/utf8.h"
 
@@ -128,7 +129,7 @@ void ws_host_turn(struct ws_host *host)
             container_of(host->later.next, struct ws_peer, later);
 
         list_remove(&peer->later);
-        websocket_flush(peer);
+        peer->handler->flush(peer);
     }
 }
 
@@ -180,7 +181,7 @@ void ws_close(struct ws_peer *peer, uint16_t code, const char *reason)
 
     if (peer->close_code)
         return;
-    websocket_flush(peer);
+    peer->handler->flush(peer);
     if (peer->close_code)
         return; /* it has gone */
     peer->close_code = code;
@@ -206,7 +207,7 @@ static void deadline_passed(struct wheel_node *node)
     if (peer->close_code)
         ws_kill(peer);
     else
-        websocket_late(peer);
+        peer->handler->late(peer);
 }
 
 /* --- receiving ---------------------------------------------------------- */
@@ -214,8 +215,10 @@ static void deadline_passed(struct wheel_node *node)
 /* A message is whole. */
 static void message(struct ws_peer *peer, const char *data, size_t size)
 {
-    if (utf8_valid(data, size))
-        websocket_message(peer, (struct span){data, size});
+    if (lws_frame_is_binary(peer->wsi))
+        peer->handler->binary(peer, (struct span){data, size});
+    else if (utf8_valid(data, size))
+        peer->handler->text(peer, (struct span){data, size});
     else
         ws_close(peer, 1007, "text must be UTF-8");
 }
@@ -271,7 +274,7 @@ static void receive(struct ws_peer *peer, const char *data, size_t size)
     peer->heard = true;
     if (peer->close_code)
         return; /* on its way out: nothing counts any more */
-    if (lws_frame_is_binary(peer->wsi))
+    if (lws_frame_is_binary(peer->wsi) && !peer->handler->binary)
         ws_close(peer, 1003, "only text is spoken here");
     else if (last && !peer->frame)
         message(peer, data, size); /* at most RX_BYTES: never too large */
@@ -296,7 +299,7 @@ static int peer_closes(struct ws_peer *peer, unsigned char *code, size_t size)
     if (peer->close_said)
         return -1;
     if (!peer->close_code) {
-        websocket_flush(peer);
+        peer->handler->flush(peer);
         peer->close_code = 1000;
     }
     if (size >= 2 && (!close_code_ok((unsigned)(code[0] << 8 | code[1])) ||
@@ -311,7 +314,7 @@ static void writable(struct ws_peer *peer)
 {
     peer->full = false;
     if (!peer->close_code)
-        websocket_writable(peer);
+        peer->handler->writable(peer);
     else if (peer->close_reason && !peer->close_said)
         say_close(peer);
 }
@@ -326,7 +329,7 @@ static void gone(struct ws_peer *peer)
     list_remove(&peer->link);
     list_remove(&peer->later);
     worker_disconnected(host->worker);
-    websocket_gone(peer);
+    peer->handler->gone(peer);
 }
 
 static void bind_peer(struct ws_host *host, struct lws *wsi)
@@ -366,7 +369,7 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason,
         if (peer->close_code)
             say_close(peer);
         else
-            websocket_established(peer);
+            peer->handler->established(peer);
         return 0;
     case LWS_CALLBACK_RECEIVE:
         receive(peer, in, size);
@@ -451,6 +454,22 @@ free_host:
     return ERR_UNAVAILABLE;
 }
 
+static const struct ws_handler *handler_at(struct span path)
+{
+    for (size_t i = 0; ws_handlers[i]; i++)
+        if (span_is(path, ws_handlers[i]->path))
+            return ws_handlers[i];
+    return NULL;
+}
+
+enum err ws_host_check(struct ws_host *host, const struct head *head,
+                       struct failure *why)
+{
+    if (!handler_at(head->path))
+        return fail(why, ERR_NOT_FOUND, "WebSocket is spoken at " WS_PATH);
+    return handshake_check(host->worker->config, head, why);
+}
+
 static bool adopt(struct ws_host *host, struct ws_peer *peer, int fd,
                   struct span eaten)
 {
@@ -472,12 +491,14 @@ void ws_host_adopt(struct ws_host *host, int fd, const struct head *head,
                    struct span eaten)
 {
     struct failure why;
-    struct ws_peer *peer = websocket_create(host, host->worker, head, &why);
+    const struct ws_handler *handler = handler_at(head->path);
+    struct ws_peer *peer = handler->create(host->worker, head, &why);
 
     if (!peer) {
         refuse_socket(host->worker, fd, 0, &why);
         return;
     }
+    peer->handler = handler;
     peer->host = host;
     peer->fd = fd;
     list_init(&peer->later);
@@ -491,8 +512,11 @@ void ws_host_adopt(struct ws_host *host, int fd, const struct head *head,
 
 void ws_host_drain(struct ws_host *host)
 {
-    list_each_safe (link, &host->peers)
-        websocket_drain(container_of(link, struct ws_peer, link));
+    list_each_safe (link, &host->peers) {
+        struct ws_peer *peer = container_of(link, struct ws_peer, link);
+
+        peer->handler->drain(peer);
+    }
 }
 
 void ws_host_close(struct ws_host *host)

@@ -1,10 +1,11 @@
 /* WebSocket on a worker's loop: the only file of the server that knows
- * libwebsockets. It carries frames; what they say is websocket.c's.
+ * libwebsockets. It carries frames; what they say is a handler's, found by the
+ * path of the handshake.
  *
  * Errors   a peer that breaks the protocol is closed with the fitting code:
  * 1003 binary, 1007 not UTF-8, 1009 too large. Threads  the worker's loop.
- * Memory   a peer is embedded in websocket.c's struct, which is freed in
- *          websocket_gone() at the earliest.
+ * Memory   a peer is embedded in its handler's struct, which is freed in gone()
+ *          at the earliest.
  *
  * libwebsockets' sharp edges (4.1.6), dealt with in ws_host.c:
  *   - Asking for a writable callback for each message costs three system calls,
@@ -30,6 +31,7 @@
 struct lws;
 
 struct ws_peer {
+    const struct ws_handler *handler;
     struct ws_host *host;
     struct lws *wsi;     /* NULL before adoption and after the end */
     int fd;              /* the socket, while there is a wsi, whose it is */
@@ -47,6 +49,9 @@ struct ws_peer {
 };
 
 MUST_CHECK enum err ws_host_create(struct ws_host **out, struct worker *worker);
+/* Whether this request may become a WebSocket; if not, why. */
+MUST_CHECK enum err ws_host_check(struct ws_host *host, const struct head *head,
+                                  struct failure *why);
 /* A handshake that was checked. `eaten` is what has been read of it already
  * (nothing: data NULL). Takes fd, which counts as connected. */
 void ws_host_adopt(struct ws_host *host, int fd, const struct head *head,
@@ -62,12 +67,12 @@ void ws_host_free(struct ws_host *host); /* NULL: nothing */
 #define WS_FRAMES_MAX 3 /* in one ws_send() */
 
 /* Send frames, ready-made, with one system call, as far as the socket takes
- * them; of the rest a copy is kept. False: full; websocket_writable() will be
- * called. A peer that is closing takes everything and sends nothing. */
+ * them; of the rest a copy is kept. False: full; writable() will be called. A
+ * peer that is closing takes everything and sends nothing. */
 bool ws_send(struct ws_peer *peer, const struct span *frames, size_t count);
-/* websocket_flush() comes when this turn of the loop ends. */
+/* flush() comes when this turn of the loop ends. */
 void ws_flush_later(struct ws_peer *peer);
-/* There is more to send, but others first: websocket_writable() comes. */
+/* There is more to send, but others first: writable() comes. */
 void ws_resume_later(struct ws_peer *peer);
 void ws_ping(struct ws_peer *peer);
 /* Close with a code, after what was sent; flushes. */
@@ -77,21 +82,32 @@ void ws_kill(struct ws_peer *peer);
 /* Stop reading, or go on. */
 void ws_pause(struct ws_peer *peer, bool paused);
 
-/* --- what websocket.c provides ------------------------------------------ */
+/* --- what a handler provides -------------------------------------------- */
 
-struct ws_peer *websocket_create(struct ws_host *host, struct worker *worker,
-                                 const struct head *head, struct failure *why);
-void websocket_established(struct ws_peer *peer);
-/* One text message, valid UTF-8. */
-void websocket_message(struct ws_peer *peer, struct span text);
-void websocket_writable(struct ws_peer *peer);
-/* Send what has been put off, unless the socket is full. */
-void websocket_flush(struct ws_peer *peer);
-void websocket_late(struct ws_peer *peer); /* peer->deadline, while open */
-/* Before anything was established, or after the end. Frees the peer, or does so
- * when its last method call is done. */
-void websocket_gone(struct ws_peer *peer);
-/* Drain: nobody follows over it, so the hub does not know it. */
-void websocket_drain(struct ws_peer *peer);
+/* Every call happens on the loop thread of the worker. */
+struct ws_handler {
+    const char *path; /* "/v1/ws" */
+
+    /* A handshake for this path. NULL: refused, and why. */
+    struct ws_peer *(*create)(struct worker *worker, const struct head *head,
+                              struct failure *why);
+    void (*established)(struct ws_peer *peer);
+    /* One text message, valid UTF-8. */
+    void (*text)(struct ws_peer *peer, struct span text);
+    /* One binary message. NULL: such a frame closes with 1003. */
+    void (*binary)(struct ws_peer *peer, struct span data);
+    /* The socket takes more, or ws_resume_later() was asked for. */
+    void (*writable)(struct ws_peer *peer);
+    /* Send what has been put off, unless the socket is full. */
+    void (*flush)(struct ws_peer *peer);
+    void (*late)(struct ws_peer *peer); /* peer->deadline, while open */
+    /* Before anything was established, or after the end. Frees the peer, or
+     * does so when nothing of it is under way any more. */
+    void (*gone)(struct ws_peer *peer);
+    void (*drain)(struct ws_peer *peer); /* the server is going away */
+};
+
+/* Who speaks where, NULL-terminated (ws_table.c). */
+extern const struct ws_handler *const ws_handlers[];
 
 #endif

@@ -50,7 +50,7 @@ static void check_handshake(const struct head *head)
         need(why.err != ERR_NONE && why.message[0]);
         return;
     }
-    need(span_is(head->method, "GET") && span_is(head->path, WS_PATH));
+    need(span_is(head->method, "GET") && head->minor == 1);
     need(head->ws_key.size == 24 && span_is(head->ws_version, "13"));
 }
 

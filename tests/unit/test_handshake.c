@@ -46,7 +46,6 @@ static void a_good_handshake_passes(void **state)
 static void each_fault_has_its_error(void **state)
 {
     (void)state;
-    assert_int_equal(check("/v1/ws", "/v1/other", ""), ERR_NOT_FOUND);
     assert_int_equal(check("GET", "POST", ""), ERR_METHOD_NOT_ALLOWED);
     assert_int_equal(check("HTTP/1.1", "HTTP/1.0", ""),
                      ERR_UNSUPPORTED_VERSION);
