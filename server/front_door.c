@@ -43,8 +43,23 @@ struct front_door {
 
 /* --- what comes in ------------------------------------------------------ */
 
+/* The WebSocket host reads frames only: the head is taken out of the socket. */
+static void become_websocket(struct worker *worker, int fd,
+                             const struct head *head, struct span text)
+{
+    /* What was peeked at is dropped without copying: tcp(7). */
+    if (recv(fd, NULL, text.size, MSG_TRUNC | MSG_DONTWAIT) ==
+        (ssize_t)text.size) {
+        ws_host_adopt(worker->ws, fd, head, text);
+        return;
+    }
+    close(fd);
+    worker_disconnected(worker);
+}
+
 /* The head is whole and sound, and nothing for the direct host. */
-static void pass_on(struct worker *worker, int fd, const struct head *head)
+static void pass_on(struct worker *worker, int fd, const struct head *head,
+                    struct span text)
 {
     struct failure why;
 
@@ -63,7 +78,7 @@ static void pass_on(struct worker *worker, int fd, const struct head *head)
     if (ws_host_check(worker->ws, head, &why))
         refuse_socket(worker, fd, 0, &why);
     else
-        ws_host_adopt(worker->ws, fd, head, (struct span){0});
+        become_websocket(worker, fd, head, text);
 }
 
 static void welcome(struct worker *worker, int fd)
@@ -264,10 +279,9 @@ free_door:
 bool front_door_turn(struct front_door *door)
 {
     struct worker *worker = door->worker;
-    bool idle;
+    bool idle = ws_host_turn(worker->ws);
 
-    ws_host_turn(worker->ws);
-    idle = direct_host_turn(worker->direct);
+    idle = direct_host_turn(worker->direct) && idle;
     return http_host_turn(worker->http) && idle;
 }
 

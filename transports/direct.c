@@ -185,7 +185,8 @@ static bool begin(struct direct *direct, const struct head *head, size_t seen)
     size_t whole = head->size + (size_t)head->length;
 
     if (!is_ours(worker->config, head)) {
-        host->pass(worker, release(direct), head);
+        host->pass(worker, release(direct), head,
+                   (struct span){host->peeked, head->size});
         return false;
     }
     if (whole > seen) {

@@ -19,10 +19,10 @@
 
 struct direct_host;
 
-/* Somebody else's: a socket where a request of that head waits, whole and
- * sound. Takes fd. */
-typedef void direct_pass(struct worker *worker, int fd,
-                         const struct head *head);
+/* Somebody else's: a socket where a request of that head, whole and sound,
+ * waits; `text` is a copy of the head. Takes fd. */
+typedef void direct_pass(struct worker *worker, int fd, const struct head *head,
+                         struct span text);
 
 MUST_CHECK enum err direct_host_create(struct direct_host **out,
                                        struct worker *worker,

@@ -597,6 +597,14 @@ static void leave(struct websocket *ws, uint16_t code, const char *reason)
     maybe_leave(ws);
 }
 
+static void websocket_closing(struct ws_peer *peer, uint16_t code)
+{
+    struct websocket *ws = of_peer(peer);
+
+    if (!ws->leaving)
+        leave(ws, code, "");
+}
+
 static void websocket_drain(struct ws_peer *peer)
 {
     struct websocket *ws = of_peer(peer);
@@ -681,6 +689,7 @@ const struct ws_handler websocket_handler = {
     .writable = websocket_writable,
     .flush = websocket_flush,
     .late = websocket_late,
+    .closing = websocket_closing,
     .gone = websocket_gone,
     .drain = websocket_drain,
 };

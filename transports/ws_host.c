@@ -13,9 +13,9 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define RX_BYTES 512 /* of a read; the library keeps so many per connection */
+#define RX_BYTES 1 /* the library keeps so many per connection, for nothing */
 #define TX_BYTES (1u << 20)
-#define PING_BYTES 4
+#define RECEIVE_BYTES (16u << 10) /* of a read */
 #define CLOSING_MS 3000
 
 struct ws_host {
@@ -23,24 +23,29 @@ struct ws_host {
     struct lws_context *context;
     struct lws_vhost *vhost;
     struct list peers;
-    struct list later;        /* peers with something to flush */
+    struct list later;        /* peers with something to read or to flush */
     struct ws_peer *adopting; /* not bound to its wsi yet */
+    char received[RECEIVE_BYTES];
+    /* Of the pings in it, which are longer, but for one that began before. */
+    char pongs[RECEIVE_BYTES + 2 + WS_CONTROL_MAX];
+    size_t pong_bytes;
 };
 
 /* --- sending ------------------------------------------------------------ */
 
 void ws_kill(struct ws_peer *peer)
 {
-    if (!peer->wsi)
+    if (!peer->wsi || peer->killed)
         return;
+    peer->killed = true;
     if (!peer->close_code)
         peer->close_code = 1006;
     peer->close_said = true; /* there is nobody to say it to */
     /* The library's own way, LWS_TO_KILL_ASYNC, waits for a timer that only
-     * other traffic starts on a foreign loop; the end of the socket does not.
-     */
+     * other traffic starts on a foreign loop; the end of the socket, which it
+     * is now let to read, does not. */
     shutdown(peer->fd, SHUT_RDWR);
-    ws_pause(peer, false);
+    lws_rx_flow_control(peer->wsi, 1);
 }
 
 /* False: the library keeps some of it, and nothing may overtake that. */
@@ -122,17 +127,6 @@ void ws_flush_later(struct ws_peer *peer)
         list_append(&peer->host->later, &peer->later);
 }
 
-void ws_host_turn(struct ws_host *host)
-{
-    while (!list_empty(&host->later)) {
-        struct ws_peer *peer =
-            container_of(host->later.next, struct ws_peer, later);
-
-        list_remove(&peer->later);
-        peer->handler->flush(peer);
-    }
-}
-
 void ws_resume_later(struct ws_peer *peer)
 {
     if (peer->wsi)
@@ -141,9 +135,6 @@ void ws_resume_later(struct ws_peer *peer)
 
 void ws_ping(struct ws_peer *peer)
 {
-    /* Not empty: the library does not tell of an empty pong. */
-    char room[LWS_PRE + PING_BYTES] = {0};
-
     if (!peer->wsi || peer->close_code || peer->full)
         return;
     if (!peer->heard) {
@@ -151,7 +142,17 @@ void ws_ping(struct ws_peer *peer)
         return;
     }
     peer->heard = false;
-    (void)lib_write(peer, room + LWS_PRE, PING_BYTES, LWS_WRITE_PING);
+    (void)ws_send(peer, &SPAN("\x89\0"), 1); /* FIN, opcode 9, empty */
+}
+
+/* Both close frames are through. The peer sees the end and leaves; until then,
+ * or until the deadline, what it still sends is read, since bytes left unread
+ * would turn our end into a reset that overtakes the close frame. */
+static void linger(struct ws_peer *peer)
+{
+    shutdown(peer->fd, SHUT_WR);
+    peer->unread = true; /* its end may have been there before */
+    ws_flush_later(peer);
 }
 
 /* The close frame is written past the library, which has no call for it and
@@ -159,20 +160,25 @@ void ws_ping(struct ws_peer *peer)
  * ends when the peer's own close frame comes, or with the deadline. */
 static void say_close(struct ws_peer *peer)
 {
-    size_t size = strlen(peer->close_reason);
-    unsigned char frame[4 + 123];
+    bool bare = peer->close_code == WS_NO_CODE;
+    size_t size = bare ? 0 : 2 + strlen(peer->close_reason);
+    unsigned char frame[2 + WS_CONTROL_MAX];
 
-    if (size > 123)
-        size = 123;
+    if (size > WS_CONTROL_MAX)
+        size = WS_CONTROL_MAX;
     frame[0] = 0x88; /* FIN, opcode 8 (RFC 6455 section 5.5.1) */
-    frame[1] = (unsigned char)(size + 2);
-    frame[2] = (unsigned char)(peer->close_code >> 8);
-    frame[3] = (unsigned char)(peer->close_code & 0xff);
-    memcpy(frame + 4, peer->close_reason, size);
+    frame[1] = (unsigned char)size;
+    if (!bare) {
+        frame[2] = (unsigned char)(peer->close_code >> 8);
+        frame[3] = (unsigned char)(peer->close_code & 0xff);
+        memcpy(frame + 4, peer->close_reason, size - 2);
+    }
     peer->close_said = true;
-    if (send(peer->fd, frame, size + 4, MSG_NOSIGNAL | MSG_DONTWAIT) !=
-        (ssize_t)size + 4)
+    if (send(peer->fd, frame, 2 + size, MSG_NOSIGNAL | MSG_DONTWAIT) !=
+        (ssize_t)(2 + size))
         ws_kill(peer);
+    else if (peer->close_heard)
+        linger(peer);
 }
 
 void ws_close(struct ws_peer *peer, uint16_t code, const char *reason)
@@ -194,10 +200,9 @@ void ws_close(struct ws_peer *peer, uint16_t code, const char *reason)
 
 void ws_pause(struct ws_peer *peer, bool paused)
 {
-    if (!peer->wsi || peer->paused == paused)
-        return;
     peer->paused = paused;
-    lws_rx_flow_control(peer->wsi, paused ? 0 : 1);
+    if (!paused && peer->unread)
+        ws_flush_later(peer);
 }
 
 static void deadline_passed(struct wheel_node *node)
@@ -212,74 +217,42 @@ static void deadline_passed(struct wheel_node *node)
 
 /* --- receiving ---------------------------------------------------------- */
 
-/* A message is whole. */
-static void message(struct ws_peer *peer, const char *data, size_t size)
+/* To a full socket the newest will do (RFC 6455 section 5.5.3). */
+static void owe_pong(struct ws_peer *peer, const char *frame, size_t size)
 {
-    if (lws_frame_is_binary(peer->wsi))
-        peer->handler->binary(peer, (struct span){data, size});
-    else if (utf8_valid(data, size))
-        peer->handler->text(peer, (struct span){data, size});
-    else
-        ws_close(peer, 1007, "text must be UTF-8");
-}
+    struct shared *pong = shared_create(0, size);
 
-static void drop_frame(struct ws_peer *peer)
-{
-    if (peer->frame)
-        buf_fini(peer->frame);
-    mem_free(peer->frame);
-    peer->frame = NULL;
-}
-
-static bool add_piece(struct ws_peer *peer, const char *data, size_t size)
-{
-    size_t most = peer->host->worker->config->max_message_bytes;
-    enum err rc = ERR_NOMEM;
-
-    if (!peer->frame)
-        peer->frame = mem_zalloc(sizeof(*peer->frame));
-    if (peer->frame) {
-        peer->frame->max = most;
-        buf_append(peer->frame, data, size);
-        rc = buf_status(peer->frame);
-    }
-    if (rc == ERR_TOO_LARGE)
-        ws_close(peer, 1009, "the message is too large");
-    else if (rc)
-        ws_close(peer, 1013, "out of memory");
-    return !rc;
-}
-
-/* One piece of a message of several; the bytes are dropped when it is refused.
- */
-static void gather(struct ws_peer *peer, const char *data, size_t size,
-                   bool last)
-{
-    bool added = add_piece(peer, data, size);
-
-    if (added && !last)
+    if (!pong)
         return;
-    if (added)
-        message(peer, peer->frame->data, peer->frame->size);
-    drop_frame(peer);
+    memcpy(pong->data, frame, size);
+    shared_unref(peer->pong);
+    peer->pong = pong;
 }
 
-static void receive(struct ws_peer *peer, const char *data, size_t size)
+/* Pongs to pings in a row leave together. */
+static void send_pongs(struct ws_peer *peer)
 {
-    struct worker *worker = peer->host->worker;
-    bool last = lws_is_final_fragment(peer->wsi) &&
-                lws_remaining_packet_payload(peer->wsi) == 0;
+    struct ws_host *host = peer->host;
+    struct span pongs = {host->pongs, host->pong_bytes};
 
-    metrics_add(worker->metrics.received_bytes, size);
-    peer->heard = true;
-    if (peer->close_code)
-        return; /* on its way out: nothing counts any more */
-    if (lws_frame_is_binary(peer->wsi) && !peer->handler->binary)
-        ws_close(peer, 1003, "only text is spoken here");
-    else if (last && !peer->frame)
-        message(peer, data, size); /* at most RX_BYTES: never too large */
+    host->pong_bytes = 0;
+    if (pongs.size)
+        (void)ws_send(peer, &pongs, 1);
+}
+
+static void answer_ping(struct ws_peer *peer, const struct ws_piece *ping)
+{
+    struct ws_host *host = peer->host;
+    char *pong = host->pongs + host->pong_bytes;
+    size_t size = 2 + ping->size;
+
+    pong[0] = (char)0x8a; /* FIN, opcode 10 */
+    pong[1] = (char)ping->size;
+    memcpy(pong + 2, ping->data, ping->size);
+    if (peer->full)
+        owe_pong(peer, pong, size);
     else
-        gather(peer, data, size, last);
+        host->pong_bytes += size;
 }
 
 /* RFC 6455 section 7.4. */
@@ -291,28 +264,184 @@ static bool close_code_ok(unsigned code)
            code != 1006;
 }
 
-/* Nonzero: our close frame is out already, so that is the end of it. Else the
- * library echoes these bytes, whatever they are: make them say 1002 when they
- * are wrong. */
-static int peer_closes(struct ws_peer *peer, unsigned char *code, size_t size)
+/* It broke the protocol: what follows is not even looked at (RFC 6455 section
+ * 7.1.7). */
+static void fail_peer(struct ws_peer *peer, uint16_t code, const char *words)
 {
+    peer->close_heard = true;
     if (peer->close_said)
-        return -1;
-    if (!peer->close_code) {
-        peer->handler->flush(peer);
-        peer->close_code = 1000;
+        linger(peer);
+    ws_close(peer, code, words);
+}
+
+static void hear_close(struct ws_peer *peer, const struct ws_piece *piece)
+{
+    const unsigned char *data = (const unsigned char *)piece->data;
+    unsigned code = WS_NO_CODE;
+
+    peer->close_heard = true;
+    if (peer->close_said)
+        linger(peer);
+    if (peer->close_code)
+        return;
+    if (piece->size >= 2)
+        code = (unsigned)(data[0] << 8 | data[1]);
+    if (piece->size == 1 || (piece->size && !close_code_ok(code)))
+        ws_close(peer, 1002, "a close code that nobody may send");
+    else if (piece->size && !utf8_valid(piece->data + 2, piece->size - 2))
+        ws_close(peer, 1007, "a close reason must be UTF-8");
+    else
+        peer->handler->closing(peer, (uint16_t)code);
+}
+
+/* A message is whole. */
+static void message(struct ws_peer *peer, enum ws_opcode kind,
+                    struct span whole)
+{
+    if (kind == WS_BINARY)
+        peer->handler->binary(peer, whole);
+    else if (utf8_valid(whole.data, whole.size))
+        peer->handler->text(peer, whole);
+    else
+        fail_peer(peer, 1007, "text must be UTF-8");
+}
+
+static void drop_message(struct ws_peer *peer)
+{
+    if (peer->message)
+        buf_fini(peer->message);
+    mem_free(peer->message);
+    peer->message = NULL;
+}
+
+/* Whether it may go on; if not, the bytes are dropped. */
+static bool gather(struct ws_peer *peer, const struct ws_piece *piece)
+{
+    enum err rc = ERR_NOMEM;
+
+    if (!peer->message)
+        peer->message = mem_zalloc(sizeof(*peer->message));
+    if (peer->message) {
+        peer->message->max = SIZE_MAX / 2; /* hear_data() bounds it */
+        buf_append(peer->message, piece->data, piece->size);
+        rc = buf_status(peer->message);
     }
-    if (size >= 2 && (!close_code_ok((unsigned)(code[0] << 8 | code[1])) ||
-                      !utf8_valid((const char *)code + 2, size - 2))) {
-        code[0] = 1002 >> 8;
-        code[1] = 1002 & 0xff;
+    if (rc) {
+        drop_message(peer);
+        fail_peer(peer, 1013, "out of memory");
     }
-    return 0;
+    return !rc;
+}
+
+static void hear_data(struct ws_peer *peer, const struct ws_piece *piece)
+{
+    size_t most = peer->host->worker->config->max_message_bytes;
+    size_t before = peer->message ? peer->message->size : 0;
+
+    metrics_add(peer->host->worker->metrics.received_bytes, piece->size);
+    if (piece->kind == WS_BINARY && !peer->handler->binary) {
+        fail_peer(peer, 1003, "only text is spoken here");
+    } else if (before + piece->size > most ||
+               piece->left > most - before - piece->size) {
+        drop_message(peer);
+        fail_peer(peer, 1009, "the message is too large");
+    } else if (piece->last && !peer->message) {
+        message(peer, piece->kind, (struct span){piece->data, piece->size});
+    } else if (gather(peer, piece) && piece->last) {
+        message(peer, piece->kind,
+                (struct span){peer->message->data, peer->message->size});
+        drop_message(peer);
+    }
+}
+
+static void hear(struct ws_peer *peer, const struct ws_piece *piece)
+{
+    if (piece->kind != WS_PING)
+        send_pongs(peer);
+    if (piece->kind == WS_CLOSE)
+        hear_close(peer, piece);
+    else if (peer->close_code)
+        return; /* on its way out: nothing else counts any more */
+    else if (piece->kind == WS_PING)
+        answer_ping(peer, piece);
+    else if (piece->kind != WS_PONG)
+        hear_data(peer, piece);
+}
+
+static void take(struct ws_peer *peer, char *data, size_t size)
+{
+    enum ws_found found = WS_PIECE;
+    struct ws_piece piece;
+
+    while (!peer->close_heard && found == WS_PIECE) {
+        found = ws_frames_next(&peer->frames, &data, &size, &piece);
+        if (found == WS_PIECE)
+            hear(peer, &piece);
+    }
+    send_pongs(peer);
+    if (found == WS_FAULT)
+        fail_peer(peer, 1002, peer->frames.fault);
+}
+
+/* One read of a turn; what it leaves is for the next. */
+static void read_some(struct ws_peer *peer)
+{
+    struct ws_host *host = peer->host;
+    ssize_t size;
+
+    do {
+        size = recv(peer->fd, host->received, sizeof(host->received),
+                    MSG_DONTWAIT);
+    } while (size < 0 && errno == EINTR);
+    if (size < 0 && errno == EAGAIN) {
+        peer->unread = false;
+        return;
+    }
+    if (size == 0 && peer->close_heard && !peer->close_said) {
+        peer->unread = false; /* it closed in order, and still listens */
+        return;
+    }
+    if (size <= 0) {
+        ws_kill(peer);
+        return;
+    }
+    /* A short read has emptied the socket: what comes next is a new edge. */
+    peer->unread = peer->ended || size == (ssize_t)sizeof(host->received);
+    peer->heard = true;
+    take(peer, host->received, (size_t)size);
+    if (peer->unread)
+        ws_flush_later(peer);
+}
+
+static void readable(struct watch *watch, uint32_t events)
+{
+    struct ws_peer *peer = container_of(watch, struct ws_peer, watch);
+
+    if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+        peer->ended = true; /* behind what it has sent */
+    peer->unread = true;
+    if (!peer->paused && !peer->killed)
+        read_some(peer);
+}
+
+/* From now on the library has nothing to read, and we have everything. */
+static bool take_over_reading(struct ws_peer *peer)
+{
+    lws_rx_flow_control(peer->wsi, 0);
+    peer->watch.ready = readable;
+    return !poller_add(&peer->host->worker->poller, peer->fd,
+                       EPOLLIN | EPOLLRDHUP, &peer->watch);
 }
 
 static void writable(struct ws_peer *peer)
 {
+    struct shared *pong = peer->pong;
+
     peer->full = false;
+    peer->pong = NULL;
+    if (pong)
+        (void)ws_send(peer, &(struct span){pong->data, pong->size}, 1);
+    shared_unref(pong);
     if (!peer->close_code)
         peer->handler->writable(peer);
     else if (peer->close_reason && !peer->close_said)
@@ -323,9 +452,12 @@ static void gone(struct ws_peer *peer)
 {
     struct ws_host *host = peer->host;
 
+    if (peer->established)
+        poller_remove(&host->worker->poller, peer->fd, &peer->watch);
     peer->wsi = NULL;
     wheel_disarm(&peer->deadline);
-    drop_frame(peer);
+    drop_message(peer);
+    shared_unref(peer->pong);
     list_remove(&peer->link);
     list_remove(&peer->later);
     worker_disconnected(host->worker);
@@ -339,8 +471,8 @@ static void bind_peer(struct ws_host *host, struct lws *wsi)
     host->adopting = NULL;
 }
 
-/* With bytes at hand the library goes through the handshake before it returns
- * from the adoption, so before it was told whose the connection is. */
+/* The library goes through the handshake before it returns from the adoption,
+ * so before it was told whose the connection is. */
 static void bind_early(struct lws *wsi)
 {
     struct ws_host *host = lws_context_user(lws_get_context(wsi));
@@ -349,12 +481,24 @@ static void bind_early(struct lws *wsi)
         bind_peer(host, wsi);
 }
 
+static void established(struct ws_peer *peer)
+{
+    peer->established = true;
+    peer->heard = true;
+    if (!take_over_reading(peer))
+        ws_kill(peer);
+    else
+        peer->handler->established(peer);
+}
+
 static int callback(struct lws *wsi, enum lws_callback_reasons reason,
                     void *user, void *in, size_t size)
 {
     struct ws_peer *peer;
 
     (void)user;
+    (void)in;
+    (void)size;
     if (!wsi)
         return 0;
     if (reason == LWS_CALLBACK_ESTABLISHED)
@@ -364,24 +508,14 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason,
         return 0;
     switch (reason) {
     case LWS_CALLBACK_ESTABLISHED:
-        peer->established = true;
-        peer->heard = true;
-        if (peer->close_code)
-            say_close(peer);
-        else
-            peer->handler->established(peer);
-        return 0;
-    case LWS_CALLBACK_RECEIVE:
-        receive(peer, in, size);
-        return 0;
-    case LWS_CALLBACK_RECEIVE_PONG:
-        peer->heard = true;
+        established(peer);
         return 0;
     case LWS_CALLBACK_SERVER_WRITEABLE:
         writable(peer);
         return 0;
+    case LWS_CALLBACK_RECEIVE:
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
-        return peer_closes(peer, in, size);
+        return -1; /* what a killed peer had left in its socket */
     case LWS_CALLBACK_CLOSED:
     case LWS_CALLBACK_WSI_DESTROY:
         lws_set_opaque_user_data(wsi, NULL);
@@ -470,15 +604,13 @@ enum err ws_host_check(struct ws_host *host, const struct head *head,
     return handshake_check(host->worker->config, head, why);
 }
 
-static bool adopt(struct ws_host *host, struct ws_peer *peer, int fd,
-                  struct span eaten)
+static bool adopt(struct ws_host *host, struct ws_peer *peer, struct span bytes)
 {
     struct lws *wsi;
 
     host->adopting = peer;
-    wsi = eaten.data ? lws_adopt_socket_vhost_readbuf(host->vhost, fd,
-                                                      eaten.data, eaten.size)
-                     : lws_adopt_socket_vhost(host->vhost, fd);
+    wsi = lws_adopt_socket_vhost_readbuf(host->vhost, peer->fd, bytes.data,
+                                         bytes.size);
     if (!host->adopting)
         return true; /* bound early; if it has gone since, so has the peer */
     if (wsi)
@@ -488,7 +620,7 @@ static bool adopt(struct ws_host *host, struct ws_peer *peer, int fd,
 }
 
 void ws_host_adopt(struct ws_host *host, int fd, const struct head *head,
-                   struct span eaten)
+                   struct span bytes)
 {
     struct failure why;
     const struct ws_handler *handler = handler_at(head->path);
@@ -506,8 +638,24 @@ void ws_host_adopt(struct ws_host *host, int fd, const struct head *head,
     wheel_arm(&host->worker->wheel, &peer->deadline,
               clock_mono_ms() + host->worker->config->header_timeout_ms);
     list_append(&host->peers, &peer->link);
-    if (!adopt(host, peer, fd, eaten))
+    if (!adopt(host, peer, bytes))
         gone(peer); /* fd is closed */
+}
+
+bool ws_host_turn(struct ws_host *host)
+{
+    struct list now;
+
+    list_take(&now, &host->later);
+    while (!list_empty(&now)) {
+        struct ws_peer *peer = container_of(now.next, struct ws_peer, later);
+
+        list_remove(&peer->later);
+        if (peer->unread && !peer->paused && !peer->killed)
+            read_some(peer);
+        peer->handler->flush(peer);
+    }
+    return list_empty(&host->later);
 }
 
 void ws_host_drain(struct ws_host *host)

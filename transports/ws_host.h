@@ -3,30 +3,36 @@
  * path of the handshake.
  *
  * Errors   a peer that breaks the protocol is closed with the fitting code:
- * 1003 binary, 1007 not UTF-8, 1009 too large. Threads  the worker's loop.
+ * 1002 its frames, 1003 binary, 1007 not UTF-8, 1009 too large.
+ * Threads  the worker's loop.
  * Memory   a peer is embedded in its handler's struct, which is freed in gone()
  *          at the earliest.
  *
  * libwebsockets' sharp edges (4.1.6), dealt with in ws_host.c:
+ *   - Its frame parser lets through what RFC 6455 forbids and shows it to no
+ *     callback (docs/DESIGN.md, "What libwebsockets is used for"): so it gets
+ *     the bytes of the handshake and never one of a frame. Its reading is held
+ *     back for good; the worker's poller watches the socket, and ws_frames
+ *     takes apart what comes.
  *   - Asking for a writable callback for each message costs three system calls,
  *     and its own writing copies and composes: so frames are ready-made and
- *     written past it, unless lws_partial_buffered(). But it answers pings by
- *     itself, whenever it has nothing buffered: so what is left of a frame that
- *     did not fit is given to it, to go out before anything else.
+ *     written past it, unless lws_partial_buffered(). What is left of a frame
+ *     that did not fit is given to it, to go out before anything else.
  *   - rx_buffer_size also caps a single send: tx_packet_size says otherwise.
  *   - Its timers are a sorted list, so there are none per connection: validity
  *     checks are off, the pings are ours.
  *   - Returning nonzero from a writable callback loses the close frame: ours is
  *     written by ourselves.
  *   - After a failed write outside a callback only LWS_TO_KILL_ASYNC is safe.
- *   - It is lenient about handshakes (front_door checks them), UTF-8 and close
- *     codes (checked here). permessage-deflate can be crashed: not offered.
+ *   - It is lenient about handshakes: checked before it sees them.
+ *   - permessage-deflate can be crashed: not offered.
  */
 #ifndef RUNG_WS_HOST_H
 #define RUNG_WS_HOST_H
 
 #include "server/head.h"
 #include "server/worker.h"
+#include "transports/ws_frames.h"
 
 struct lws;
 
@@ -34,30 +40,38 @@ struct ws_peer {
     const struct ws_handler *handler;
     struct ws_host *host;
     struct lws *wsi;     /* NULL before adoption and after the end */
-    int fd;              /* the socket, while there is a wsi, whose it is */
+    int fd;              /* the library's, while there is a wsi */
     uint16_t close_code; /* 0: open */
     bool full;           /* the socket takes no more for now */
     bool heard;          /* something came since the last ping */
     bool close_said;     /* our close frame is out */
+    bool close_heard;    /* and the peer's is in, or must not be read */
+    bool killed;         /* the library does the rest */
     bool established;
     bool paused;
-    struct list later;        /* host's: to be flushed when the turn ends */
-    const char *close_reason; /* static */
-    struct buf *frame;        /* a message that came in pieces, or NULL */
+    bool ended;  /* the peer sends nothing more */
+    bool unread; /* there may be bytes in the socket that no edge will tell */
+    struct watch watch;
     struct list link;
+    struct list later; /* host's: to be read or flushed when the turn ends */
+    struct ws_frames frames;
     struct wheel_node deadline; /* of the first frame; later, of closing */
+    struct buf *message;        /* one that came in pieces, or NULL */
+    struct shared *pong;        /* a frame owed to a full socket, or NULL */
+    const char *close_reason;   /* static */
 };
 
 MUST_CHECK enum err ws_host_create(struct ws_host **out, struct worker *worker);
 /* Whether this request may become a WebSocket; if not, why. */
 MUST_CHECK enum err ws_host_check(struct ws_host *host, const struct head *head,
                                   struct failure *why);
-/* A handshake that was checked. `eaten` is what has been read of it already
- * (nothing: data NULL). Takes fd, which counts as connected. */
+/* A handshake that was checked, and its bytes, which have been read from the
+ * socket already. Takes fd, which counts as connected. */
 void ws_host_adopt(struct ws_host *host, int fd, const struct head *head,
-                   struct span eaten);
-/* Once per loop turn: whatever it has left to be sent, one send a peer. */
-void ws_host_turn(struct ws_host *host);
+                   struct span bytes);
+/* Once per loop turn: whatever it has left to be read and sent, one call a
+ * peer. False: there is more, for the next turn. */
+bool ws_host_turn(struct ws_host *host);
 /* Close those that the hub does not know: nobody follows over them yet. */
 void ws_host_drain(struct ws_host *host);
 /* Ends every connection; the loop must turn until they are gone. */
@@ -75,6 +89,8 @@ void ws_flush_later(struct ws_peer *peer);
 /* There is more to send, but others first: writable() comes. */
 void ws_resume_later(struct ws_peer *peer);
 void ws_ping(struct ws_peer *peer);
+#define WS_NO_CODE 1005 /* a close frame without a code */
+
 /* Close with a code, after what was sent; flushes. */
 void ws_close(struct ws_peer *peer, uint16_t code, const char *reason);
 /* At once, without a word. */
@@ -101,6 +117,9 @@ struct ws_handler {
     /* Send what has been put off, unless the socket is full. */
     void (*flush)(struct ws_peer *peer);
     void (*late)(struct ws_peer *peer); /* peer->deadline, while open */
+    /* The peer closes, and says nothing more: ws_close() with its own code once
+     * what it has asked for is answered. */
+    void (*closing)(struct ws_peer *peer, uint16_t code);
     /* Before anything was established, or after the end. Frees the peer, or
      * does so when nothing of it is under way any more. */
     void (*gone)(struct ws_peer *peer);
