@@ -69,7 +69,8 @@ UNITS    := $(patsubst %.c,%,$(wildcard tests/unit/test_*.c))
 HELPERS  := $(wildcard tests/lib/*.c)
 FUZZERS  := $(patsubst %.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 OWN_C    := $(SRCS) $(wildcard tools/*.c tests/unit/*.c tests/lib/*.c \
-            tests/fuzz/*.c tests/crash/*.c bench/*.c bench/load/*.c clients/*.c)
+            tests/fuzz/*.c tests/crash/*.c tests/conformance/*.c bench/*.c \
+            bench/load/*.c clients/*.c)
 OWN_H    := $(wildcard $(addsuffix /*.h,$(DIRS)) tests/lib/*.h tests/unit/*.h bench/load/*.h)
 JS_DIRS  := js contract crash clients browser
 JS_TESTS  = $(sort $(wildcard $(foreach d,$(JS_DIRS),\
@@ -155,7 +156,7 @@ test-c: $(UNITS:%=$B/%)
 	[ -z "$$bad" ] || { echo "failed:$$bad" >&2; exit 1; }
 
 # One file at a time: they start servers and measure time.
-test-js: all
+test-js: all $B/tests/conformance_server
 	@[ -z "$(JS_TESTS)" ] || RUNG_BIN="$${RUNG_BIN:-$(abspath $B/rung)}" \
 	    $(SAN_ENV) node --test --test-concurrency=1 --test-reporter=spec $(JS_TESTS)
 
@@ -165,6 +166,9 @@ test-includes:
 $B/tests/unit/%: $B/tests/unit/%.o $(HELPERS:%.c=$B/%.o) $B/parts.a
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $B/parts.a \
 	    $(LIBS) $(shell pkg-config --libs cmocka)
+
+$B/tests/conformance_server: $B/tests/conformance/server.o $B/parts.a
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $B/parts.a $(LIBS)
 
 # ---- fuzzing: seeds in tests/fuzz/corpus/NAME, finds in build/fuzz ----------
 

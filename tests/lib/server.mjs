@@ -33,6 +33,10 @@ process.on('exit', () => {
     child.kill('SIGKILL');
 });
 
+/** The server with what conformance suites want besides, of the same build. */
+const CONFORMANCE_BIN = path.join(path.dirname(RUNG_BIN), 'tests',
+                                  'conformance_server');
+
 /** A folder that goes away with the tests. */
 export async function temporaryFolder(name = 'rung-test-') {
   return mkdtemp(path.join(tmpdir(), name));
@@ -78,7 +82,7 @@ export class Server {
    * arguments of `rung serve`; `demo` is on unless false. */
   static async start({ args = [], env = {}, apps, config, demo = true,
                        dir } = {}) {
-    const server = new Server();
+    const server = new this();
     server.args = [...args];
     server.env = env;
     server.demo = demo;
@@ -100,11 +104,15 @@ export class Server {
     return server;
   }
 
+  /** The program and its arguments. */
+  command() {
+    return [RUNG_BIN, ['serve', '--listen', `127.0.0.1:${this.port}`,
+                       '--data', this.dir, ...(this.demo ? ['--demo'] : []),
+                       ...this.args]];
+  }
+
   async start() {
-    const args = ['serve', '--listen', `127.0.0.1:${this.port}`,
-                  '--data', this.dir, ...(this.demo ? ['--demo'] : []),
-                  ...this.args];
-    const child = spawn(RUNG_BIN, args, {
+    const child = spawn(...this.command(), {
       env: { ...process.env, ...this.env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -277,5 +285,11 @@ export class Server {
         return false;
       }
     }, 'the server answers /healthz', ms(5000));
+  }
+}
+
+export class ConformanceServer extends Server {
+  command() {
+    return [CONFORMANCE_BIN, ['--port', String(this.port)]];
   }
 }
