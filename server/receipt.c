@@ -1,9 +1,10 @@
 /* Recording what was received: a presented cursor becomes `delivered` marks.
  *
- * Marks are positions, so they may be late but never wrong: the first comes at
- * once, the next are gathered for RECORD_MS and only the newest is stored. A
- * mark is stored only where it newly covers a message by somebody else; so the
- * receipts themselves, and one's own messages, cause none.
+ * Marks are positions, so they may be late but never wrong. A user's first
+ * comes with the next tick of the wheel, so that the marks of many users share
+ * a commit; the next are gathered for RECORD_MS and only the newest is stored.
+ * A mark is stored only where it newly covers a message by somebody else; so
+ * the receipts themselves, and one's own messages, cause none.
  *
  * late_note: what could not be stored now (the store refuses, the queue is
  * full, too many at once, a cursor ahead of what this worker has heard of) is
@@ -300,17 +301,12 @@ void session_record(struct wheel_node *node)
 
 void session_present(struct session *session, lsn at)
 {
-    struct worker *worker = session->hub->worker;
+    uint64_t now = session->hub->worker->now_ms;
+    uint64_t due =
+        session->recorded_ms ? session->recorded_ms + RECORD_MS : now;
 
     if (at <= session->presenting)
         return;
     session->presenting = at;
-    if (session->record_armed)
-        return;
-    if (!session->recorded_ms ||
-        worker->now_ms >= session->recorded_ms + RECORD_MS)
-        record_now(session);
-    else
-        record_later(session,
-                     session->recorded_ms + RECORD_MS - worker->now_ms);
+    record_later(session, due > now ? due - now : 0);
 }

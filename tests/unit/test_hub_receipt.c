@@ -45,6 +45,12 @@ static void let_time_pass(struct house *house)
     house_hear(house);
 }
 
+/* What was presented becomes submissions. */
+static void let_marks_be_gathered(struct house *house)
+{
+    house_wait(house, WHEEL_TICK_MS);
+}
+
 static void present(struct house *house, const char *user, lsn at)
 {
     struct note note;
@@ -115,6 +121,7 @@ static void a_mark_survives_a_failed_commit(void **state)
 
         store_fail_nth(nth, ENOSPC);
         session_present(session, at);
+        let_marks_be_gathered(house);
         house_hear(house);
         store_fail_nth(0, 0);
         let_time_pass(house);
@@ -137,6 +144,7 @@ static void a_mark_survives_short_memory(void **state)
         assert_non_null(session);
         mem_fail_nth(nth);
         session_present(session, at);
+        let_marks_be_gathered(house);
         house_hear(house);
         mem_fail_nth(0);
         let_time_pass(house);
@@ -195,6 +203,7 @@ static void many_marks_come_a_part_at_a_time(void **state)
     house_announce(house, house_commit(house, entries, PLACES));
     assert_int_equal(append_begin(&lock, house->store), ERR_NONE);
     present(house, "bob", hub_head(house->worker.hub));
+    let_marks_be_gathered(house);
     waiting = sequencer_queue(house->server.sequencer);
     append_abort(lock);
     assert_true(waiting > 0);
@@ -223,11 +232,37 @@ static void presenting_costs_the_same_however_far_behind(void **state)
     session = session_get(&house->worker, &who);
     store_fail_nth(0, 0);
     session_present(session, hub_head(house->worker.hub));
+    let_marks_be_gathered(house);
     calls = store_fail_nth(0, 0);
     assert_true(calls < 1000);
     let_time_pass(house);
     assert_int_equal(delivered_to(house, "bob", PAIR), MISSED);
     session_put(session);
+    end_house(house);
+}
+
+/* Two who present in one tick cost one commit. */
+static void the_marks_of_many_share_a_commit(void **state)
+{
+    struct house *house = given_house();
+    struct entry one = saying("alice", TEAM, "\"one\"");
+    struct entry team =
+        changing(ENTRY_CREATE, "alice", TEAM, SPAN("bob\0carol\0"));
+    struct append *lock;
+
+    (void)state;
+    house_write(house, &team);
+    house_write(house, &one);
+    assert_int_equal(append_begin(&lock, house->store), ERR_NONE);
+    present(house, "bob", hub_head(house->worker.hub));
+    present(house, "carol", hub_head(house->worker.hub));
+    assert_int_equal(sequencer_queue(house->server.sequencer), 0);
+    let_marks_be_gathered(house);
+    assert_int_equal(sequencer_queue(house->server.sequencer), 2);
+    append_abort(lock);
+    let_time_pass(house);
+    assert_int_equal(delivered_to(house, "bob", TEAM), 2);
+    assert_int_equal(delivered_to(house, "carol", TEAM), 2);
     end_house(house);
 }
 
@@ -262,6 +297,7 @@ int main(void)
         cmocka_unit_test(
             a_cursor_ahead_of_the_worker_is_recorded_when_it_hears),
         cmocka_unit_test(many_marks_come_a_part_at_a_time),
+        cmocka_unit_test(the_marks_of_many_share_a_commit),
         cmocka_unit_test(presenting_costs_the_same_however_far_behind),
         cmocka_unit_test(a_newcomer_has_received_nothing_of_before),
     };
