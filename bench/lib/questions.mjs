@@ -22,8 +22,8 @@ const sizes = {
   full: {
     followers: [1000, 10000], payloads: [64, 1024], rooms: 2500,
     idle: [10000, 50000], parked: [100, 10000], resume: 10000, pollers: 2000,
-    seconds: 2.5, warm: 1.2, rate: 40000, roomRate: 5000,
-    senders: [1, 8, 32, 128, 512, 1000], append: 2, pollSeconds: 8,
+    seconds: 2, warm: 1, rate: 40000, roomRate: 5000,
+    senders: [1, 8, 32, 128, 512, 1000], append: 1.5, pollSeconds: 6,
   },
 };
 

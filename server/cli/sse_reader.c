@@ -60,7 +60,7 @@ static void take_field(struct sse_reader *reader, struct span name,
 static bool end_line(struct sse_reader *reader)
 {
     struct span line = {reader->line.data, reader->line.size}, value = {0};
-    const char *colon = line.size ? memchr(line.data, ':', line.size) : NULL;
+    const char *colon = line.data ? memchr(line.data, ':', line.size) : NULL;
 
     if (buf_status(&reader->line))
         return false;
