@@ -247,6 +247,7 @@ static void presenting_a_cursor_tells_the_sender_delivered(void **state)
     open_note(house, &alice, "alice", NULL);
     one = say(house, "alice", "0:1:alice:bob", "one");
     open_note(house, &bob, "bob", cursor_at(house, one.lsn));
+    house_wait(house, WHEEL_TICK_MS);
     while (json_array_size(alice.events) < 2)
         uv_run(&house->worker.loop, UV_RUN_ONCE);
     assert_string_equal(heard(&alice), "one delivered");
