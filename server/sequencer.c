@@ -360,15 +360,19 @@ static void receive(struct mailbox *box, struct letter *oldest)
 {
     struct sequencer *sequencer = container_of(box, struct sequencer, box);
     struct submission *members[GROUP_MAX];
-    bool stop = false;
+    bool stop = false, full = false;
 
+    /* A group that is full leaves some over: those are dealt with, and then the
+     * loop has its turn, whose timers must not starve under a flood. */
     while (oldest) {
         struct group group = group_begin(sequencer, members);
 
         do {
             group_take(&group, &oldest, &stop);
             group_apply(&group);
-        } while (!oldest && !group.err && (oldest = mailbox_take(box)));
+        } while (!oldest && !full && !group.err &&
+                 (oldest = mailbox_take(box)));
+        full = full || oldest;
         group_end(&group);
     }
     if (stop)

@@ -526,6 +526,68 @@ static void a_sender_waits_for_one_trim_at_most(void **state)
     end_desk(desk);
 }
 
+/* --- a flood -------------------------------------------------------------- */
+
+#define FLOOD (4 * 4096) /* several groups' worth is under way all the time */
+#define FLOOD_ENDS 400000
+
+static struct {
+    struct desk *desk;
+    bool over;
+    unsigned answers;
+} flood;
+
+static void flood_submit(struct submission *submission);
+
+static void flood_done(struct submission *submission)
+{
+    assert_int_equal(submission->failure.err, ERR_NONE);
+    flood.desk->waiting--;
+    flood.answers++;
+    if (!flood.over)
+        flood_submit(submission);
+}
+
+static void flood_submit(struct submission *submission)
+{
+    struct failure why;
+
+    *submission = (struct submission){
+        .port = flood.desk->ports[0],
+        .done = flood_done,
+        .entry = a_message(PLACE, "alice", NULL, "\"hi\""),
+    };
+    submission->entry.app = SPAN("demo");
+    assert_int_equal(sequencer_submit(flood.desk->sequencer, submission, &why),
+                     ERR_NONE);
+    flood.desk->waiting++;
+}
+
+static void a_flood_leaves_the_timers_their_turn(void **state)
+{
+    struct submission *all = calloc(FLOOD, sizeof *all);
+    atomic_uint_fast64_t *life;
+    uint64_t first;
+
+    (void)state;
+    flood.desk = given_desk();
+    flood.over = false;
+    flood.answers = 0;
+    life = &sequencer_metrics(flood.desk->sequencer)->heartbeat_ms;
+    for (unsigned i = 0; i < FLOOD; i++)
+        flood_submit(&all[i]);
+    while (flood.answers < FLOOD) /* the flood has the sequencer by now */
+        uv_run(&flood.desk->loop, UV_RUN_ONCE);
+    first = atomic_load(life);
+    while (atomic_load(life) == first && flood.answers < FLOOD_ENDS)
+        uv_run(&flood.desk->loop, UV_RUN_ONCE);
+    assert_true(atomic_load(life) > first);
+    flood.over = true;
+    await_all(flood.desk);
+    end_desk(flood.desk);
+    free(all);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -538,6 +600,7 @@ int main(void)
         cmocka_unit_test(short_memory_loses_no_answer),
         cmocka_unit_test(reloading_loses_no_submission),
         cmocka_unit_test(a_sender_waits_for_one_trim_at_most),
+        cmocka_unit_test(a_flood_leaves_the_timers_their_turn),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
