@@ -533,6 +533,11 @@ void hub_announce(struct hub *hub, struct commit *commit)
 
 /* --- draining ----------------------------------------------------------- */
 
+void hub_store_marks(struct hub *hub)
+{
+    sessions_record(hub);
+}
+
 void hub_drain(struct hub *hub)
 {
     uint64_t spread_ms = hub->worker->config->bye_spread_ms;

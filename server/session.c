@@ -458,6 +458,17 @@ void session_put(struct session *session)
         forget_one(hub);
 }
 
+void sessions_record(struct hub *hub)
+{
+    struct known_session *known, *next;
+
+    HASH_ITER(hh, hub->sessions, known, next)
+    if (known->session.record_armed) {
+        wheel_disarm(&known->session.record);
+        session_record(&known->session.record);
+    }
+}
+
 void sessions_free(struct hub *hub)
 {
     struct known_session *known, *next;

@@ -35,6 +35,7 @@ static void fall_quiet(struct worker *worker)
 {
     worker->quiet_posted = true;
     front_door_close(worker->door);
+    hub_store_marks(worker->hub);
     uv_timer_stop(&worker->ticker);
     uv_prepare_stop(&worker->turn);
     uv_idle_stop(&worker->busy);

@@ -266,6 +266,25 @@ static void the_marks_of_many_share_a_commit(void **state)
     end_house(house);
 }
 
+static void marks_do_not_wait_when_the_worker_ends(void **state)
+{
+    struct house *house = given_house();
+    struct entry one = saying("alice", PAIR, "\"one\"");
+    struct append *lock;
+
+    (void)state;
+    house_write(house, &one);
+    assert_int_equal(append_begin(&lock, house->store), ERR_NONE);
+    present(house, "bob", hub_head(house->worker.hub));
+    assert_int_equal(sequencer_queue(house->server.sequencer), 0);
+    hub_store_marks(house->worker.hub);
+    assert_int_equal(sequencer_queue(house->server.sequencer), 1);
+    append_abort(lock);
+    let_time_pass(house);
+    assert_int_equal(delivered_to(house, "bob", PAIR), 1);
+    end_house(house);
+}
+
 /* Having joined is not having received what was said before. */
 static void a_newcomer_has_received_nothing_of_before(void **state)
 {
@@ -298,6 +317,7 @@ int main(void)
             a_cursor_ahead_of_the_worker_is_recorded_when_it_hears),
         cmocka_unit_test(many_marks_come_a_part_at_a_time),
         cmocka_unit_test(the_marks_of_many_share_a_commit),
+        cmocka_unit_test(marks_do_not_wait_when_the_worker_ends),
         cmocka_unit_test(presenting_costs_the_same_however_far_behind),
         cmocka_unit_test(a_newcomer_has_received_nothing_of_before),
     };
