@@ -89,6 +89,7 @@ static bool scan_member(struct jtext_scan *scan, struct jtext_member *out)
         scan->keep = scan->inner;
     if (!scan_value(scan, &out->value))
         return false;
+    scan->keep = NULL; /* it was no object */
     scan_blanks(scan);
     return true;
 }

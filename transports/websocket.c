@@ -25,7 +25,8 @@
 #define BURST_BYTES (64u << 10)
 #define BURSTS_AT_ONCE 16 /* then the other connections get their turn */
 #define CALLS_MAX 64      /* in flight: beyond, the peer is not read */
-#define REPLIES_MAX (256u << 10)
+#define REPLIES_MAX (1u << 20)
+#define REFUSED_MAX 1000 /* requests in a row: whoever goes on means harm */
 #define GATHER_BYTES (16u << 10) /* of replies; beyond, they leave at once */
 #define METHOD_MAX_BYTES 256     /* of a name with escapes */
 
@@ -38,6 +39,7 @@ struct websocket {
     bool known;   /* then its carrier says who it is */
     bool leaving; /* bye is out; closes when no call is in flight any more */
     uint16_t leave_code;
+    uint16_t refused; /* requests in a row */
     unsigned call_count;
     const char *leave_reason;
     struct bucket bucket;
@@ -222,7 +224,16 @@ static void write_reply(struct buf *out, struct span id,
 static void forget_replies(struct websocket *ws)
 {
     buf_fini(&ws->replies);
-    buf_init(&ws->replies, REPLIES_MAX + GATHER_BYTES);
+    buf_init(&ws->replies, SIZE_MAX / 2); /* reply() bounds it */
+}
+
+/* Who has too much in flight, or takes no replies, is not read. */
+static void decide_reading(struct websocket *ws)
+{
+    bool unread = ws->peer.full && ws->replies.size > GATHER_BYTES;
+    bool enough = unread || ws->call_count >= CALLS_MAX;
+
+    ws_pause(&ws->peer, enough && !ws->peer.close_code);
 }
 
 /* Behind the replies that wait for the end of this turn, or for the socket. */
@@ -232,6 +243,11 @@ static void reply(struct websocket *ws, struct span id, const struct call *call)
 
     if (!id.size && !call->failure.err)
         return;
+    if (ws->replies.size > REPLIES_MAX) {
+        forget_replies(ws);
+        ws_close(&ws->peer, 1008, "replies are not being read");
+        return;
+    }
     if (ws->replies.size)
         buf_append_text(&ws->replies, "\n");
     else
@@ -239,9 +255,10 @@ static void reply(struct websocket *ws, struct span id, const struct call *call)
     write_reply(&ws->replies, id, call);
     if (buf_status(&ws->replies)) {
         forget_replies(ws);
-        ws_close(&ws->peer, 1008, "replies are not being read");
+        ws_close(&ws->peer, 1013, "out of memory");
     } else if (ws->replies.size > GATHER_BYTES) {
         flush(ws);
+        decide_reading(ws);
     } else {
         ws_flush_later(&ws->peer);
     }
@@ -254,6 +271,8 @@ static void refuse(struct websocket *ws, struct span id,
 
     metrics_add(ws->worker->metrics.errors[err_wire(failure->err)], 1);
     reply(ws, id, &none);
+    if (++ws->refused > REFUSED_MAX)
+        ws_close(&ws->peer, 1008, "too many requests were refused");
 }
 
 /* --- becoming known ----------------------------------------------------- */
@@ -334,8 +353,10 @@ static void authenticated(struct websocket *ws, struct call *call)
 
 static void maybe_leave(struct websocket *ws)
 {
-    if (ws->leaving && !ws->call_count)
-        ws_close(&ws->peer, ws->leave_code, ws->leave_reason);
+    if (!ws->leaving || ws->call_count)
+        return;
+    send_all(ws, NULL); /* also to a full socket: the close comes behind it */
+    ws_close(&ws->peer, ws->leave_code, ws->leave_reason);
 }
 
 static void call_free(struct ws_call *job)
@@ -364,8 +385,7 @@ static void call_done(struct call *call)
     call_free(job);
     if (fresh && ws->known)
         pump(ws);
-    if (ws->call_count < CALLS_MAX)
-        ws_pause(&ws->peer, false);
+    decide_reading(ws);
     maybe_leave(ws);
 }
 
@@ -395,8 +415,9 @@ static void run(struct websocket *ws, struct span id, struct span method,
         .done = call_done,
     };
     list_append(&ws->calls, &job->link);
-    if (++ws->call_count >= CALLS_MAX)
-        ws_pause(&ws->peer, true);
+    ws->refused = 0;
+    ws->call_count++;
+    decide_reading(ws);
     worker_call_begins(ws->worker);
     method_run(&job->call); /* may free job */
 }
@@ -565,6 +586,7 @@ static void websocket_established(struct ws_peer *peer)
 static void websocket_writable(struct ws_peer *peer)
 {
     pump(of_peer(peer));
+    decide_reading(of_peer(peer));
 }
 
 static void websocket_late(struct ws_peer *peer)

@@ -163,6 +163,7 @@ static void say_close(struct ws_peer *peer)
     bool bare = peer->close_code == WS_NO_CODE;
     size_t size = bare ? 0 : 2 + strlen(peer->close_reason);
     unsigned char frame[2 + WS_CONTROL_MAX];
+    ssize_t sent;
 
     if (size > WS_CONTROL_MAX)
         size = WS_CONTROL_MAX;
@@ -173,9 +174,14 @@ static void say_close(struct ws_peer *peer)
         frame[3] = (unsigned char)(peer->close_code & 0xff);
         memcpy(frame + 4, peer->close_reason, size - 2);
     }
+    sent = send(peer->fd, frame, 2 + size, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent < 0 && errno == EAGAIN) { /* the last frame just fitted */
+        peer->full = true;
+        lws_callback_on_writable(peer->wsi);
+        return;
+    }
     peer->close_said = true;
-    if (send(peer->fd, frame, 2 + size, MSG_NOSIGNAL | MSG_DONTWAIT) !=
-        (ssize_t)(2 + size))
+    if (sent != (ssize_t)(2 + size))
         ws_kill(peer);
     else if (peer->close_heard)
         linger(peer);
@@ -420,6 +426,7 @@ static void readable(struct watch *watch, uint32_t events)
     if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
         peer->ended = true; /* behind what it has sent */
     peer->unread = true;
+    peer->heard = true; /* also while it is paused */
     if (!peer->paused && !peer->killed)
         read_some(peer);
 }

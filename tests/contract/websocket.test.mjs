@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import net from 'node:net';
 import WebSocket from 'ws';
 import {
-  CLOSE, closing, CONTINUATION, frame, handshake, PING, TEXT,
+  CLOSE, closing, CONTINUATION, frame, handshake, PING, RawPeer, TEXT,
 } from '../lib/frames.mjs';
 import { raw } from '../lib/http.mjs';
 import { p2p, scenario } from '../lib/story.mjs';
@@ -47,6 +47,28 @@ scenario('the first frame may say who I am and where I stand',
                                conversation: p2p(alice, bob), after: 0 });
   await single.take(2, 'message');
   assert.deepEqual(single.texts, ['one', 'two']);
+});
+
+scenario('a page of history far larger than a burst comes over it',
+         async (scene) => {
+  const [alice, bob] = await scene.people('alice', 'bob');
+  await alice.say(bob, ...Array(12).fill('x'.repeat(60000)));
+  const follower = await alice.follow('ws', { cursor: await alice.now() });
+  const { result } = await follower.reply('message.history', {
+    conversation: p2p(alice, bob), limit: 200,
+  });
+
+  assert.equal(result.messages.length, 12);
+});
+
+scenario('who goes on being refused is not listened to for ever',
+         async (scene) => {
+  const peer = await RawPeer.open(scene.server.port, '/v1/ws');
+  scene.onClose(() => peer.destroy());
+
+  await peer.send([frame(TEXT, 'x\n'.repeat(3000))]);
+  await peer.until(() => peer.frames.some(({ opcode, payload }) =>
+    opcode === CLOSE && payload.readUInt16BE(0) === 1008), 'closed with 1008');
 });
 
 scenario('before auth no other method is run', async (scene) => {
