@@ -12,7 +12,6 @@
 
 #define LIMIT_DEFAULT 50
 #define LIMIT_MAX 200
-#define PAGE_MAX_BYTES (1u << 20)
 
 struct page {
     const char *epoch;

@@ -78,6 +78,8 @@ static int newest_first(const void *a, const void *b)
 static enum err add_rows(struct listing *listing, const char *epoch,
                          json_t *rows)
 {
+    size_t bytes = 0;
+
     for (size_t i = 0; i < listing->count && i < listing->limit; i++) {
         struct conversation conv;
         json_t *row = NULL;
@@ -89,6 +91,12 @@ static enum err add_rows(struct listing *listing, const char *epoch,
                 view_row(listing->reader, epoch, &listing->viewer, &conv, &row);
         if (err)
             return err;
+        bytes += json_dumpb(row, NULL, 0, JSON_COMPACT);
+        if (i && bytes > PAGE_MAX_BYTES) {
+            json_decref(row);
+            listing->limit = i; /* the rest is for the next page */
+            return ERR_NONE;
+        }
         if (json_array_append_new(rows, row))
             return ERR_NOMEM;
     }

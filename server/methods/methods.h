@@ -15,6 +15,9 @@
 #include <jansson.h>
 
 #define NUMBER_MAX ((uint64_t)JTEXT_INTEGER_MAX)
+/* Of what an answer lists; one row goes out whatever its size, and what comes
+ * beyond is for the next page. */
+#define PAGE_MAX_BYTES (1u << 20)
 
 struct method {
     const char *name;

@@ -5,10 +5,11 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import net from 'node:net';
+import { streams } from '../lib/followers.mjs';
 import { raw } from '../lib/http.mjs';
 import { rung, RUNG_BIN } from '../lib/server.mjs';
 import { scenario, story } from '../lib/story.mjs';
-import { eventually, pause } from '../lib/wait.mjs';
+import { eventually, pause, within } from '../lib/wait.mjs';
 
 const first = 'GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n';
 
@@ -285,4 +286,70 @@ scenario('a Flash policy-file request is refused and closed at once', {
 
   assert.ok(closed);
   assert.match(text, /^HTTP\/1\.1 400 /);
+});
+
+scenario('a list of conversations is paged by its bytes, too', async (scene) => {
+  const alice = await scene.person('alice');
+  const others = await scene.people(
+    ...Array.from({ length: 20 }, (_, i) => `other${i}`));
+  for (const other of others)
+    await alice.send(other, 'x'.repeat(60000));
+
+  const pages = [];
+  for (let before; pages.length < 5;) {
+    const page = await alice.call('conversation.list', { limit: 200, before });
+    pages.push(page.conversations.length);
+    if (!page.more)
+      break;
+    ({ before } = page);
+  }
+  assert.ok(pages.length > 1, `pages of ${pages}`);
+  assert.equal(pages.reduce((a, b) => a + b), 20);
+});
+
+scenario('who does not take an answer does not hold it for ever', {
+  env: { RUNG_BODY_TIMEOUT_MS: '500' },
+}, async (scene) => {
+  const [alice, bob] = await scene.people('alice', 'bob');
+  await alice.say(bob, ...Array(16).fill('x'.repeat(60000)));
+  const names = [alice.name, bob.name].sort();
+  const body = JSON.stringify({ conversation: `0:1:${names.join(':')}`,
+                                limit: 200 });
+  const ask = 'POST /v1/message.history HTTP/1.1\r\nHost: x\r\n' +
+    `Authorization: Bearer ${alice.token}\r\n` +
+    `Content-Length: ${body.length}\r\n\r\n${body}`;
+  const open = await scene.server.metric('rung_connections');
+  const socket = net.connect(scene.server.port, '127.0.0.1');
+  const gone = new Promise((resolve) => socket.on('close', resolve));
+  let taken = 0;
+  scene.onClose(() => socket.destroy());
+  socket.on('error', () => {});
+  await new Promise((resolve) => socket.once('connect', resolve));
+  socket.pause();
+  socket.write(ask.repeat(16)); // 15 MB: more than sockets hold
+  await eventually(async () =>
+    await scene.server.metric('rung_connections') <= open, 'it is cut', 10000);
+  socket.on('data', (part) => { taken += part.length; });
+  socket.resume();
+  await within(10000, gone, 'the end');
+  assert.ok(taken < 12e6, `${taken} bytes`);
+});
+
+story('who floods a stream is not read for ever', { over: streams },
+      async (scene) => {
+  const bob = await scene.person('bob');
+  const socket = net.connect(scene.server.port, '127.0.0.1');
+  const gone = new Promise((resolve) => socket.on('close', resolve));
+  scene.onClose(() => socket.destroy());
+  socket.on('error', () => {});
+  socket.write(`GET /v1/${scene.transport}?access_token=${bob.token}&callback=f ` +
+               'HTTP/1.1\r\nHost: localhost\r\n\r\n');
+  await new Promise((resolve) => socket.once('data', resolve));
+  socket.resume();
+  const flood = () => {
+    while (!socket.destroyed && socket.write(Buffer.alloc(65536)));
+  };
+  socket.on('drain', flood);
+  flood();
+  await within(10000, gone, 'the stream ends');
 });
