@@ -21,7 +21,7 @@ static struct direct_host *host_of(const struct direct *direct)
     return direct->request.worker->direct;
 }
 
-static void arm(struct direct *direct, uint64_t ms)
+void direct_arm(struct direct *direct, uint64_t ms)
 {
     wheel_arm(&direct->request.worker->wheel, &direct->deadline,
               clock_mono_ms() + ms);
@@ -57,11 +57,11 @@ static int release(struct direct *direct)
 static void end(struct direct *direct)
 {
     struct worker *worker = direct->request.worker;
-    bool answered = direct->closing && !direct->rest && !direct->broken;
+    bool sound = !direct->rest && !direct->broken;
     int fd = release(direct);
 
-    if (fd >= 0 && answered)
-        close_answered(fd);
+    if (fd >= 0 && sound)
+        close_answered(fd); /* an answer may still be on its way */
     else if (fd >= 0)
         close(fd);
     worker_disconnected(worker);
@@ -100,7 +100,7 @@ void direct_next(struct direct *direct)
     request_fini(request);
     request->stage = STAGE_NEW;
     direct->begun = false;
-    arm(direct, request->worker->config->idle_timeout_ms);
+    direct_arm(direct, request->worker->config->idle_timeout_ms);
 }
 
 /* Whether a request is ours: what is asked for again and again, of the plainest
@@ -173,7 +173,7 @@ static void start_gathering(struct direct *direct, const struct head *head)
     direct->broken = buf_status(&gathering->text) != ERR_NONE;
     consume(direct, head->size);
     direct->request.stage = STAGE_BODY;
-    arm(direct, worker->config->body_timeout_ms);
+    direct_arm(direct, worker->config->body_timeout_ms);
 }
 
 /* One whole head, of which at least that many bytes lie in the socket. False:
@@ -217,7 +217,7 @@ static bool await_head(struct direct *direct, size_t seen)
         refuse(direct, 0, why);
     } else if (!direct->begun) {
         direct->begun = true;
-        arm(direct, direct->request.worker->config->header_timeout_ms);
+        direct_arm(direct, direct->request.worker->config->header_timeout_ms);
     }
     return false;
 }
@@ -386,7 +386,7 @@ enum err direct_host_adopt(struct direct_host *host, int fd)
         return ERR_UNAVAILABLE;
     }
     list_append(&host->all, &direct->link);
-    arm(direct, worker->config->header_timeout_ms);
+    direct_arm(direct, worker->config->header_timeout_ms);
     return ERR_NONE;
 }
 

@@ -51,6 +51,8 @@ static inline struct direct *direct_of(struct request *request)
     return container_of(request, struct direct, request);
 }
 
+/* direct.c: from now on its peer has that long. */
+void direct_arm(struct direct *direct, uint64_t ms);
 /* direct.c: soon, from the loop, go on with it. */
 void direct_again(struct direct *direct);
 /* direct.c: its request was answered, and nothing of that is left to send. */

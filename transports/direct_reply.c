@@ -38,6 +38,8 @@ static void answered(struct direct *direct, struct shared *text)
     direct->rest = text;
     direct->offset = 0;
     direct_flush(direct);
+    if (direct->rest) /* of which the peer must take all in that time */
+        direct_arm(direct, direct->request.worker->config->body_timeout_ms);
     if (!parked)
         return; /* inside route(), whose caller goes on */
     if (!direct->rest && !direct->broken && !direct->closing)

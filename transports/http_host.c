@@ -246,6 +246,7 @@ void http_host_destroy(struct http_host *host)
 {
     if (!host)
         return;
+    host->closing = true;
     give_up_parked(host);
     group_raze(&host->small);
     group_raze(&host->large);

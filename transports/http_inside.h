@@ -53,6 +53,7 @@ struct http_host {
     struct list dirty;
     struct list connections; /* all: visited only when draining */
     bool draining;
+    bool closing; /* being destroyed */
     bool arrived; /* one came, during MHD_add_connection() */
 };
 

@@ -24,6 +24,8 @@ enum MHD_Result exchange_queue(struct exchange *exchange)
 
     if (exchange->request.stage != STAGE_ANSWERED)
         return MHD_NO;
+    connection_arm(exchange->connection,
+                   exchange->request.worker->config->body_timeout_ms);
     return MHD_queue_response(exchange->connection->mhd, exchange->status,
                               response);
 }

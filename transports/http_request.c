@@ -232,6 +232,9 @@ enum MHD_Result exchange_handle(void *cls, struct MHD_Connection *mhd,
     if (!exchange)
         return MHD_NO; /* there was no memory for it */
     house_stirs(exchange->connection->house);
+    if (exchange->connection->house->host->closing &&
+        exchange->request.stage < STAGE_ROUTED)
+        return MHD_NO; /* the last turn: nothing begins any more */
     switch (exchange->request.stage) {
     case STAGE_NEW:
         return begin(exchange, method, version);

@@ -85,6 +85,8 @@ void longpoll_end(struct carrier *carrier, const struct farewell *why)
     struct event *event =
         event_bye(why->reason, why->message, why->retry_after_ms);
 
+    if (!burst)
+        event_unref(event);
     if (burst && event && burst_add(burst, event))
         answer(poll, burst, false);
     else

@@ -2,6 +2,7 @@
 #include "transports/stream_conn.h"
 
 #include "server/base/clock.h"
+#include "server/refusal.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #define FINISH_MS 3000
+#define DROPS_AT_ONCE 16 /* more than that is a flood */
 #define EVENTS (EPOLLIN | EPOLLOUT | EPOLLRDHUP)
 
 static void end(struct stream_conn *conn)
@@ -20,7 +22,10 @@ static void end(struct stream_conn *conn)
     poller_remove(&worker->poller, conn->fd, &conn->watch);
     wheel_disarm(&conn->deadline);
     list_remove(&conn->link);
-    close(conn->fd);
+    if (conn->finishing && !conn->broken)
+        close_answered(conn->fd);
+    else
+        close(conn->fd);
     shared_unref(conn->rest);
     shared_unref(conn->last);
     worker_disconnected(worker);
@@ -74,16 +79,19 @@ static void flush(struct stream_conn *conn)
     }
 }
 
-/* Whatever a peer says on a stream is dropped; its end is the stream's end. */
+/* Whatever a peer says on a stream is dropped; its end is the stream's end, and
+ * so is that it does not stop. */
 static bool peer_left(struct stream_conn *conn)
 {
     char bin[2048];
-    ssize_t size;
 
-    do {
-        size = recv(conn->fd, bin, sizeof(bin), MSG_DONTWAIT);
-    } while (size > 0 || (size < 0 && errno == EINTR));
-    return size == 0 || errno != EAGAIN;
+    for (int i = 0; i < DROPS_AT_ONCE; i++) {
+        ssize_t size = recv(conn->fd, bin, sizeof(bin), MSG_DONTWAIT);
+
+        if (size == 0 || (size < 0 && errno != EINTR))
+            return size == 0 || errno != EAGAIN;
+    }
+    return true;
 }
 
 static void ready(struct watch *watch, uint32_t events)
