@@ -13,6 +13,8 @@ const COLOURS = ['#1b6ca8', '#e07a1f', '#5a9e4b'];
 function bars({ file, title, label, rows, log }) {
   const data = rows.map(({ name, values }) =>
     [`"${name}"`, ...values.map((value) => value ?? 'NaN')].join(' ')).join('\n');
+  const least = Math.min(...rows.flatMap(({ values }) =>
+    values.filter((value) => value > 0)));
   const columns = WIRES.map(([, wire], i) =>
     `$data using ${i + 2}:xtic(1) title "${wire}" lc rgb "${COLOURS[i]}"`)
     .filter((_, i) => rows.some(({ values }) => values[i] !== undefined));
@@ -29,7 +31,7 @@ set grid ytics lc rgb "#dddddd"
 set key outside top right
 set xtics nomirror scale 0 rotate by -25
 set border 3
-${log ? 'set logscale y\nset yrange [*:*]' : 'set yrange [0:*]'}
+${log ? `set logscale y\nset yrange [${least / 4}:*]` : 'set yrange [0:*]'}
 set format y "%.1s%c"
 $data << EOD
 ${data}
