@@ -17,11 +17,12 @@
 
 static struct jtext value_of(const char *text)
 {
+    struct span whole = span_of(text);
     struct jtext value = {0};
 
-    if (jtext_read(span_of(text), &value))
-        print_error("refused: %s\n", text);
-    assert_int_equal(jtext_read(span_of(text), &value), ERR_NONE);
+    if (jtext_read(whole, &value))
+        print_error("refused: %.*s\n", (int)whole.size, whole.data);
+    assert_int_equal(jtext_read(whole, &value), ERR_NONE);
     return value;
 }
 

@@ -528,7 +528,7 @@ static void a_sender_waits_for_one_trim_at_most(void **state)
 
 /* --- a flood -------------------------------------------------------------- */
 
-#define FLOOD (4 * 4096) /* several groups' worth is under way all the time */
+#define FLOOD (4u * 4096) /* several groups' worth, all the time */
 #define FLOOD_ENDS 400000
 
 static struct {
@@ -565,7 +565,7 @@ static void flood_submit(struct submission *submission)
 
 static void a_flood_leaves_the_timers_their_turn(void **state)
 {
-    struct submission *all = calloc(FLOOD, sizeof *all);
+    struct submission *all = calloc((size_t)FLOOD, sizeof *all);
     atomic_uint_fast64_t *life;
     uint64_t first;
 
