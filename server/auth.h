@@ -9,8 +9,8 @@
  *          that never repeats the token.
  * Threads  a `struct auth` belongs to one worker (it remembers verified tokens,
  *          server/token_cache.h; `exp` is checked on every use). auth_mint()
- * and friends: any thread. Memory   the identity is copied into what the caller
- * provides.
+ *          and friends: any thread.
+ * Memory   the identity is copied into what the caller provides.
  */
 #ifndef RUNG_AUTH_H
 #define RUNG_AUTH_H

@@ -2,7 +2,8 @@
  * port (SO_REUSEPORT), so that the kernel spreads the connections.
  *
  * Errors   ERR_BAD_REQUEST for an address that is none; ERR_UNAVAILABLE when
- * the kernel refuses; both with words. Threads  any, one at a time.
+ *          the kernel refuses; both with words.
+ * Threads  any, one at a time.
  */
 #ifndef RUNG_LISTENER_H
 #define RUNG_LISTENER_H

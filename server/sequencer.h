@@ -12,7 +12,7 @@
  *          When a commit fails, every submission of the group gets that error.
  * Threads  sequencer_submit(): any worker. ports are added before start.
  * Memory   a submission is owned by its maker; the sequencer borrows it from
- * submit until `done`. A commit is shared, see commit_unref().
+ *          submit until `done`. A commit is shared, see commit_unref().
  */
 #ifndef RUNG_SEQUENCER_H
 #define RUNG_SEQUENCER_H

@@ -3,8 +3,9 @@
  * "<inbox>:3:<id>" a channel (docs/PROTOCOL.md section 2).
  *
  * Errors   ERR_BAD_REQUEST when a text is not such a name, in its canonical
- * form (a p2p name in the other order is none). Threads  pure functions.
- * Memory: spans point into the text parsed.
+ *          form (a p2p name in the other order is none).
+ * Threads  pure functions.
+ * Memory   spans point into the text parsed.
  */
 #ifndef RUNG_STORE_NAME_H
 #define RUNG_STORE_NAME_H

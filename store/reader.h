@@ -8,10 +8,11 @@
  *
  * Units    see entry.h. Ranges of seq are closed: from..to.
  * Errors   ERR_NOT_FOUND for an absent thing; ERR_IO, ERR_DAMAGED,
- * ERR_OVERLOADED from below. After an error nothing was visited beyond what
- * was. Threads  a reader belongs to one thread at a time. Memory   whatever is
- * handed out is borrowed until reader_end() (it lies in the memory map).
- * Visitors must not block.
+ *          ERR_OVERLOADED from below. After an error nothing was visited beyond
+ *          what was.
+ * Threads  a reader belongs to one thread at a time.
+ * Memory   whatever is handed out is borrowed until reader_end() (it lies in
+ *          the memory map). Visitors must not block.
  */
 #ifndef RUNG_STORE_READER_H
 #define RUNG_STORE_READER_H

@@ -9,7 +9,8 @@
  *          nowhere else: MAP_FULL, ENOSPC, EDQUOT, EFBIG → ERR_STORAGE_FULL;
  *          EIO and the like → ERR_IO; CORRUPTED, INVALID, PAGE_NOTFOUND →
  *          ERR_DAMAGED; VERSION_MISMATCH and a newer `format` →
- * ERR_NEWER_FORMAT; lock held → ERR_LOCKED; READERS_FULL → ERR_OVERLOADED.
+ *          ERR_NEWER_FORMAT; lock held → ERR_LOCKED; READERS_FULL →
+ *          ERR_OVERLOADED.
  * Threads  open/close: one. store_head(), store_epoch(): any.
  * Memory   open/close pair; close(NULL) does nothing.
  *

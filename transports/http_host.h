@@ -10,19 +10,20 @@
  *
  * libmicrohttpd's sharp edges (0.9.75), dealt with in http_*.c:
  *   - A resume sweeps all suspended connections of its daemon, so there are
- * many daemons of few connections, and one sweep per loop turn.
+ *     many daemons of few connections, and one sweep per loop turn.
  *   - A suspended connection does not notice that its peer leaves: a poller
  *     (EPOLLRDHUP) does.
  *   - An answer in the first handler call forces Connection: close; so only
- * what must end the connection is answered there.
+ *     what must end the connection is answered there.
  *   - Its timeouts do not cut a peer that drips bytes: the deadlines are ours.
  *   - It takes lines that end in LF, folded ones and NULs; and a head that does
- * not fit its pool, in bytes or in the records it keeps of fields, parameters
- * and cookies, gets no answer. So heads are checked, and pools chosen, by us.
+ *     not fit its pool, in bytes or in the records it keeps of fields,
+ *     parameters and cookies, gets no answer. So heads are checked, and pools
+ *     chosen, by us.
  *   - A chunk's extension longer than its buffer keeps it busy for ever, also
- * when the peer has left: it is let rest, and timed out.
+ *     when the peer has left: it is let rest, and timed out.
  *   - Closing a connection shuts the socket down, also for a duplicate of its
- * fd, unless MHD_USE_TURBO.
+ *     fd, unless MHD_USE_TURBO.
  *   - Everything suspended must be resumed before the daemon stops.
  */
 #ifndef RUNG_HTTP_HOST_H

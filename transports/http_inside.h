@@ -1,16 +1,18 @@
 /* What the http host's files share among themselves; others see http_host.h.
  *
- *     http_host.c        houses and the host     http_connection.c  a
- * connection http_request.c     a request's way         http_reply.c       its
- * answer
+ *     http_host.c        houses and the host
+ *     http_connection.c  a connection
+ *     http_request.c     a request's way
+ *     http_reply.c       its answer
  *
  * Threads  the worker's loop: the library runs only in http_host_turn(),
  *          http_host_adopt() and http_host_destroy(), and calls back there.
  * Memory   a host owns its houses, each of which owns its daemon and is freed
- * by the loop once its handle has closed. A connection and a request are made
- * when the library tells of their beginning and freed when it tells of their
- * end; between, the library keeps them as its context. One that could not be
- * made, for lack of memory, is NULL there. Pointers upwards are borrowed.
+ *          by the loop once its handle has closed. A connection and a request
+ *          are made when the library tells of their beginning and freed when it
+ *          tells of their end; between, the library keeps them as its context.
+ *          One that could not be made, for lack of memory, is NULL there.
+ *          Pointers upwards are borrowed.
  */
 #ifndef RUNG_HTTP_INSIDE_H
 #define RUNG_HTTP_INSIDE_H

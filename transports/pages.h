@@ -2,7 +2,7 @@
  * time so that who edits them sees the change.
  *
  * Threads  the worker's loop (a small read of a local file may block it: --web
- * is for development).
+ *          is for development).
  */
 #ifndef RUNG_PAGES_H
 #define RUNG_PAGES_H

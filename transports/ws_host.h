@@ -3,7 +3,7 @@
  * path of the handshake.
  *
  * Errors   a peer that breaks the protocol is closed with the fitting code:
- * 1002 its frames, 1003 binary, 1007 not UTF-8, 1009 too large.
+ *          1002 its frames, 1003 binary, 1007 not UTF-8, 1009 too large.
  * Threads  the worker's loop.
  * Memory   a peer is embedded in its handler's struct, which is freed in gone()
  *          at the earliest.

@@ -7,7 +7,7 @@
  * Errors   poller_init() and poller_add() fail when the kernel does.
  * Threads  the loop's.
  * Memory   a watch lives in its owner, who removes it before freeing it; that
- * is allowed for any watch inside any ready(). The fd stays the owner's.
+ *          is allowed for any watch inside any ready(). The fd stays the owner's.
  */
 #ifndef RUNG_BASE_POLLER_H
 #define RUNG_BASE_POLLER_H

@@ -2,7 +2,7 @@
  * stands is in the position, so that whoever calls may go on over any other.
  *
  * Errors   ERR_END when `event` said stop or the user wants to end; else why
- * the connection is over, as remote.h and ws_client.h have it; bye_ms is the
+ *          the connection is over, as remote.h and ws_client.h have it; bye_ms is the
  *          delay that a bye asked for.
  * Threads  one at a time.
  */

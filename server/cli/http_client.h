@@ -3,8 +3,9 @@
  * Units    milliseconds, bytes.
  * Errors   ERR_UNAVAILABLE with libcurl's words when there was no answer;
  *          ERR_END when the user wants to end (interrupt.h) or `data` said
- * stop. An answer of any status is a success. Threads  one at a time. Memory an
- * answer's body is the caller's: buf_fini().
+ *          stop. An answer of any status is a success.
+ * Threads  one at a time.
+ * Memory   an answer's body is the caller's: buf_fini().
  *
  * libcurl's sharp edges: options stay set on a handle, so each request resets
  * it; it raises signals for timeouts unless CURLOPT_NOSIGNAL; a waiting

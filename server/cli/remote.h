@@ -2,7 +2,8 @@
  *
  * Errors   what the server said, as the enum err of its code; ERR_UNAVAILABLE
  *          when it could not be reached; ERR_BAD_REQUEST for options that make
- * no sense (the message names the option); ERR_END when the user wants to end.
+ *          no sense (the message names the option); ERR_END when the user wants
+ *          to end.
  * Threads  one at a time.
  * Memory   a remote borrows the texts it is opened with.
  */

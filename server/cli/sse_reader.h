@@ -2,7 +2,7 @@
  *
  * Threads  one at a time.
  * Memory   init/fini fill memory you provide; what `event` is given is
- * borrowed.
+ *          borrowed.
  */
 #ifndef RUNG_SSE_READER_H
 #define RUNG_SSE_READER_H

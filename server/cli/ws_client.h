@@ -4,8 +4,8 @@
  * Errors   ws_client_run() returns when the connection is over: ERR_END when
  *          `message` said stop or the user wants to end (interrupt.h),
  *          ERR_UNAVAILABLE when it was lost or refused for now, ERR_FORBIDDEN
- * or the like when the server does not want us back as we are. Threads  one at
- * a time.
+ *          or the like when the server does not want us back as we are.
+ * Threads  one at a time.
  *
  * libwebsockets' sharp edges: it prints by itself unless told not to; the
  * status of a refused handshake is only in the words of the error callback or
