@@ -8,6 +8,7 @@
 #include "server/base/trace.h"
 #include "server/handshake.h"
 #include "server/refusal.h"
+#include "server/socket.h"
 #include "transports/direct.h"
 #include "transports/http_host.h"
 #include "transports/stream_conn.h"
@@ -47,9 +48,7 @@ struct front_door {
 static void become_websocket(struct worker *worker, int fd,
                              const struct head *head, struct span text)
 {
-    /* What was peeked at is dropped without copying: tcp(7). */
-    if (recv(fd, NULL, text.size, MSG_TRUNC | MSG_DONTWAIT) ==
-        (ssize_t)text.size) {
+    if (socket_skip(fd, text.size)) {
         ws_host_adopt(worker->ws, fd, head, text);
         return;
     }

@@ -33,7 +33,7 @@ enum carried_by {
     M(accepted, counter, "accepted TCP connections")                           \
     M(refused, counter, "connections refused by a limit or a bad head")        \
     M(requests, counter, "HTTP requests and ws method frames")                 \
-    M(sent_bytes, counter, "bytes of events sent")                             \
+    M(sent_bytes, counter, "bytes of answers, streams and frames sent")        \
     M(received_bytes, counter, "bytes of request bodies and ws frames")        \
     M(log_reads, counter, "reads from the log by carriers that were behind")   \
     M(appends, counter, "entries appended to the log")                         \

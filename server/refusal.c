@@ -2,33 +2,15 @@
 #include "server/refusal.h"
 
 #include "server/method.h"
+#include "server/socket.h"
 
 #include <sys/socket.h>
-#include <unistd.h>
-
-/* Unread input would turn the close into a reset that may overtake the answer.
- */
-static void drop_input(int fd)
-{
-    char bin[4096];
-
-    for (int i = 0; i < 16; i++)
-        if (recv(fd, bin, sizeof(bin), MSG_DONTWAIT) <= 0)
-            return;
-}
-
-void close_answered(int fd)
-{
-    shutdown(fd, SHUT_WR);
-    drop_input(fd);
-    close(fd);
-}
 
 void refuse_with(int fd, const char *text, size_t size)
 {
     /* What the socket's buffer does not take, a refused peer does not get. */
     (void)!send(fd, text, size, MSG_DONTWAIT | MSG_NOSIGNAL);
-    close_answered(fd);
+    socket_close_answered(fd);
 }
 
 static const char *more_headers(enum err err)

@@ -15,8 +15,6 @@ void refuse_socket(struct worker *worker, int fd, int status,
 /* Send what the socket takes at once, and close it. */
 void refuse_with(int fd, const char *text, size_t size);
 
-/* Close, so that what was sent last still arrives. */
-void close_answered(int fd);
 /* "Not Found": of the statuses that we answer. */
 const char *status_reason(int status);
 

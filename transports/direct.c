@@ -4,6 +4,7 @@
 
 #include "server/base/clock.h"
 #include "server/refusal.h"
+#include "server/socket.h"
 #include "transports/transport.h"
 
 #include <errno.h>
@@ -11,8 +12,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define EVENTS (EPOLLIN | EPOLLOUT | EPOLLRDHUP)
-#define GONE (EPOLLRDHUP | EPOLLHUP | EPOLLERR)
 #define GATHER_BYTES 8192 /* of a body, at least, when it comes in pieces */
 #define STEPS_AT_ONCE 32  /* then the other connections get their turn */
 
@@ -61,7 +60,7 @@ static void end(struct direct *direct)
     int fd = release(direct);
 
     if (fd >= 0 && sound)
-        close_answered(fd); /* an answer may still be on its way */
+        socket_close_answered(fd); /* an answer may still be on its way */
     else if (fd >= 0)
         close(fd);
     worker_disconnected(worker);
@@ -144,19 +143,6 @@ static void run(struct direct *direct, const struct head *head, char *text,
     request->body = (struct span){0};
 }
 
-/* Take out of the socket what was seen there. TCP drops it without copying. */
-static void consume(struct direct *direct, size_t size)
-{
-    while (size && !direct->broken) {
-        ssize_t got = recv(direct->fd, NULL, size, MSG_TRUNC | MSG_DONTWAIT);
-
-        if (got > 0)
-            size -= (size_t)got;
-        else if (got == 0 || errno != EINTR)
-            direct->broken = true;
-    }
-}
-
 static void start_gathering(struct direct *direct, const struct head *head)
 {
     struct worker *worker = direct->request.worker;
@@ -170,8 +156,8 @@ static void start_gathering(struct direct *direct, const struct head *head)
     buf_init(&gathering->text, gathering->size);
     buf_append(&gathering->text, worker->direct->peeked, head->size);
     direct->gathering = gathering;
-    direct->broken = buf_status(&gathering->text) != ERR_NONE;
-    consume(direct, head->size);
+    direct->broken = buf_status(&gathering->text) != ERR_NONE ||
+                     !socket_skip(direct->fd, head->size);
     direct->request.stage = STAGE_BODY;
     direct_arm(direct, worker->config->body_timeout_ms);
 }
@@ -195,7 +181,7 @@ static bool begin(struct direct *direct, const struct head *head, size_t seen)
         return true;
     }
     direct->more = direct->more || seen > whole;
-    consume(direct, whole);
+    direct->broken = !socket_skip(direct->fd, whole);
     metrics_add(worker->metrics.received_bytes, head->length);
     if (!direct->broken)
         run(direct, head, host->peeked,
@@ -356,8 +342,8 @@ static void ready(struct watch *watch, uint32_t events)
 {
     struct direct *direct = container_of(watch, struct direct, watch);
 
-    direct->more = direct->more || (events & (EPOLLIN | GONE));
-    direct->left = direct->left || (events & GONE);
+    direct->more = direct->more || (events & (EPOLLIN | POLLER_GONE));
+    direct->left = direct->left || (events & POLLER_GONE);
     go_on(direct);
 }
 
@@ -381,7 +367,7 @@ enum err direct_host_adopt(struct direct_host *host, int fd)
     direct->watch.ready = ready;
     wheel_node_init(&direct->deadline, late);
     list_init(&direct->again);
-    if (poller_add(&worker->poller, fd, EVENTS, &direct->watch)) {
+    if (poller_add(&worker->poller, fd, POLLER_BOTH, &direct->watch)) {
         mem_free(direct);
         return ERR_UNAVAILABLE;
     }

@@ -3,28 +3,21 @@
  */
 #include "transports/direct_inside.h"
 
-#include <errno.h>
-#include <sys/socket.h>
+#include "server/socket.h"
 
 void direct_flush(struct direct *direct)
 {
-    while (direct->rest) {
-        ssize_t sent = send(direct->fd, direct->rest->data + direct->offset,
-                            direct->rest->size - direct->offset,
-                            MSG_NOSIGNAL | MSG_DONTWAIT);
+    enum sent sent;
 
-        if (sent < 0 && errno == EINTR)
-            continue;
-        if (sent < 0) {
-            direct->broken = direct->broken || errno != EAGAIN;
-            return;
-        }
-        direct->offset += (size_t)sent;
-        if (direct->offset < direct->rest->size)
-            continue; /* the next send says EAGAIN, which arms the edge */
-        shared_unref(direct->rest);
-        direct->rest = NULL;
-    }
+    if (!direct->rest)
+        return;
+    sent = socket_send(direct->fd, direct->rest, &direct->offset,
+                       &direct->request.worker->metrics);
+    direct->broken = direct->broken || sent == SENT_BROKEN;
+    if (sent != SENT_ALL)
+        return;
+    shared_unref(direct->rest);
+    direct->rest = NULL;
 }
 
 /* Takes the reference; NULL: no memory for the answer. A parked request is

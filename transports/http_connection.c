@@ -58,7 +58,7 @@ static void peer_left(struct watch *watch, uint32_t events)
         container_of(watch, struct connection, watch);
     struct exchange *exchange = connection->exchange;
 
-    if (!(events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)))
+    if (!(events & POLLER_GONE))
         return;
     connection->left = true;
     if (!exchange || exchange->request.stage != STAGE_PARKED ||

@@ -3,11 +3,13 @@
  */
 #include "transports/http_inside.h"
 
-/* The answer is ready: the handler queues it, now or after the sweep. */
-static void answered(struct exchange *exchange)
+/* The answer is ready: the handler queues it, now or after the sweep. The
+ * library does not say what it sends of it. */
+static void answered(struct exchange *exchange, size_t size)
 {
     bool parked = exchange->request.stage == STAGE_PARKED;
 
+    metrics_add(exchange->request.worker->metrics.sent_bytes, size);
     exchange->request.stage = exchange->response || exchange->answer
                                   ? STAGE_ANSWERED
                                   : STAGE_OVER; /* no memory for it */
@@ -63,7 +65,7 @@ static void reply(struct request *request, const struct response *response)
 
     exchange->response = made_of(response);
     exchange->status = (unsigned)response->status;
-    answered(exchange);
+    answered(exchange, response->body.size);
 }
 
 static void drop(void *made)
@@ -87,7 +89,7 @@ static void answer(struct request *request, struct answer *answer)
         exchange->answer = answer;
         exchange->status = 200;
     }
-    answered(exchange);
+    answered(exchange, answer->body.size);
 }
 
 const struct backend http_backend = {

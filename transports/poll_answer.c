@@ -60,7 +60,6 @@ void poll_answer_write(struct buf *out, struct carrier *carrier,
 
 struct ready {
     struct answer *answer;
-    size_t size;
     uint64_t seq;
     bool more;
 };
@@ -89,7 +88,6 @@ static void make_ready(struct ready *ready, struct carrier *carrier,
     poll_answer_write(&out, carrier, burst, more);
     if (!buf_status(&out))
         ready->answer = answer_create((struct span){out.data, out.size});
-    ready->size = out.size;
     ready->seq = carrier_seq(carrier);
     ready->more = more;
     buf_fini(&out);
@@ -130,7 +128,6 @@ static bool answer_alike(struct request *request, struct carrier *carrier,
     if (!ready)
         return false;
     metrics_add(metrics->writes[carrier->via->by], 1);
-    metrics_add(metrics->sent_bytes, ready->size);
     request_answer(request, ready->answer);
     return true;
 }
@@ -163,7 +160,6 @@ void poll_answer(struct request *request, struct carrier *carrier,
         jsonp_or_fail(request, &why);
     } else {
         metrics_add(carrier->worker->metrics.writes[carrier->via->by], 1);
-        metrics_add(carrier->worker->metrics.sent_bytes, out.size);
         if (request_callback(request).data)
             jsonp_reply(request, reply.body);
         else

@@ -2,7 +2,7 @@
 #include "transports/stream_conn.h"
 
 #include "server/base/clock.h"
-#include "server/refusal.h"
+#include "server/socket.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -13,7 +13,6 @@
 
 #define FINISH_MS 3000
 #define DROPS_AT_ONCE 16 /* more than that is a flood */
-#define EVENTS (EPOLLIN | EPOLLOUT | EPOLLRDHUP)
 
 static void end(struct stream_conn *conn)
 {
@@ -23,7 +22,7 @@ static void end(struct stream_conn *conn)
     wheel_disarm(&conn->deadline);
     list_remove(&conn->link);
     if (conn->finishing && !conn->broken)
-        close_answered(conn->fd);
+        socket_close_answered(conn->fd);
     else
         close(conn->fd);
     shared_unref(conn->rest);
@@ -48,23 +47,13 @@ void stream_break(struct stream_conn *conn)
 static bool send_from(struct stream_conn *conn, const struct shared *bytes,
                       size_t *at)
 {
-    ssize_t sent;
+    size_t before = *at;
+    enum sent sent = socket_send(conn->fd, bytes, at, &conn->worker->metrics);
 
-    while (*at < bytes->size) {
-        sent = send(conn->fd, bytes->data + *at, bytes->size - *at,
-                    MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (sent < 0 && errno == EINTR)
-            continue;
-        if (sent < 0) {
-            if (errno != EAGAIN)
-                stream_break(conn);
-            return false;
-        }
-        *at += (size_t)sent;
-        conn->sent_bytes += (size_t)sent;
-        metrics_add(conn->worker->metrics.sent_bytes, (uint64_t)sent);
-    } /* after a part, the next send says EAGAIN, which arms the edge */
-    return true;
+    conn->sent_bytes += *at - before;
+    if (sent == SENT_BROKEN)
+        stream_break(conn);
+    return sent == SENT_ALL;
 }
 
 /* Send what is kept, as far as it goes. */
@@ -99,8 +88,7 @@ static void ready(struct watch *watch, uint32_t events)
     struct stream_conn *conn = container_of(watch, struct stream_conn, watch);
     bool waiting = conn->rest || conn->again;
 
-    if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) ||
-        ((events & EPOLLIN) && peer_left(conn))) {
+    if ((events & POLLER_GONE) || ((events & EPOLLIN) && peer_left(conn))) {
         end(conn);
         return;
     }
@@ -127,7 +115,7 @@ enum err stream_init(struct stream_conn *conn, struct worker *worker, int fd,
     wheel_node_init(&conn->deadline, end_later);
     /* The HTTP host may have left the socket corked or delayed. */
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    if (poller_add(&worker->poller, fd, EVENTS, &conn->watch))
+    if (poller_add(&worker->poller, fd, POLLER_BOTH, &conn->watch))
         return ERR_UNAVAILABLE;
     list_append(&worker->streams, &conn->link);
     worker_connected(worker);
@@ -145,7 +133,7 @@ void stream_again(struct stream_conn *conn)
 {
     conn->again = true;
     poller_remove(&conn->worker->poller, conn->fd, &conn->watch);
-    if (poller_add(&conn->worker->poller, conn->fd, EVENTS, &conn->watch))
+    if (poller_add(&conn->worker->poller, conn->fd, POLLER_BOTH, &conn->watch))
         stream_break(conn);
 }
 

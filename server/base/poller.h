@@ -20,6 +20,8 @@
 #include <uv.h>
 
 #define POLLER_BATCH 64
+#define POLLER_BOTH (EPOLLIN | EPOLLOUT | EPOLLRDHUP)
+#define POLLER_GONE (EPOLLRDHUP | EPOLLHUP | EPOLLERR) /* the peer left */
 
 struct watch {
     void (*ready)(struct watch *watch, uint32_t events); /* EPOLLIN, … */
