@@ -50,7 +50,8 @@ struct worker {
     bool draining;
     size_t calls; /* method calls in flight */
     /* the rest is worker.c's */
-    struct poller poller; /* of sockets that no library holds */
+    struct poller poller; /* of sockets; of those that libmicrohttpd holds only
+                             for their peers' leaving */
     struct list streams;  /* transports/stream_conn.c's: closed at the end */
     struct mailbox control;
     uv_timer_t ticker;

@@ -81,12 +81,8 @@ static void late(struct wheel_node *node)
 /* Its peer left, or the server ends: nobody is there to be answered. */
 static void give_up(struct direct *direct)
 {
-    struct request *request = &direct->request;
-
-    if (request->stage == STAGE_PARKED && request->gone) {
-        request->stage = STAGE_OVER;
-        request->gone(request->owner);
-    }
+    if (direct->request.stage == STAGE_PARKED)
+        request_forsaken(&direct->request);
     end(direct);
 }
 

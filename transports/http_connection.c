@@ -8,6 +8,8 @@
 #include "server/base/trace.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 void connection_arm(struct connection *connection, uint64_t ms)
@@ -64,10 +66,8 @@ static void peer_left(struct watch *watch, uint32_t events)
     if (!exchange || exchange->request.stage != STAGE_PARKED ||
         !exchange->request.gone)
         return;
-    exchange->request.stage = STAGE_OVER;
-    MHD_resume_connection(connection->mhd);
-    house_mark_dirty(connection->house);
-    exchange->request.gone(exchange->request.owner);
+    connection_resume(connection);
+    request_forsaken(&exchange->request);
 }
 
 /* --- requests that wait, or leave with the socket ----------------------- */
@@ -81,15 +81,25 @@ void connection_park(struct request *request)
         watch_anew(connection);
 }
 
+void connection_resume(struct connection *connection)
+{
+    MHD_resume_connection(connection->mhd);
+    house_mark_dirty(connection->house);
+}
+
 /* The duplicate stays in every epoll that knows the fd: leave ours first; the
- * library leaves its own when it closes. */
+ * library leaves its own when it closes. It may have the socket delay what is
+ * sent. */
 int connection_duplicate(struct connection *connection)
 {
     struct worker *worker = connection->house->host->worker;
     int fd = fcntl(connection->fd, F_DUPFD_CLOEXEC, 0);
+    int on = 1;
 
-    if (fd >= 0)
-        poller_remove(&worker->poller, connection->fd, &connection->watch);
+    if (fd < 0)
+        return -1;
+    poller_remove(&worker->poller, connection->fd, &connection->watch);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     return fd;
 }
 

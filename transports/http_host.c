@@ -223,11 +223,8 @@ static void give_up_parked(struct http_host *host)
 
         if (!request || request->stage != STAGE_PARKED)
             continue;
-        request->stage = STAGE_OVER;
-        MHD_resume_connection(connection->mhd);
-        house_mark_dirty(connection->house);
-        if (request->gone)
-            request->gone(request->owner);
+        connection_resume(connection);
+        request_forsaken(request);
     }
     http_host_turn(host);
 }

@@ -86,6 +86,8 @@ void connection_arm(struct connection *connection, uint64_t ms);
 int connection_duplicate(struct connection *connection);
 /* Of the backend: its request waits, or leaves with the socket. */
 void connection_park(struct request *request);
+/* What was parked goes on, in the next turn. */
+void connection_resume(struct connection *connection);
 int connection_take(struct request *request);
 
 /* The library's MHD_NotifyConnectionCallback; cls is the house. */

@@ -13,10 +13,8 @@ static void answered(struct exchange *exchange, size_t size)
     exchange->request.stage = exchange->response || exchange->answer
                                   ? STAGE_ANSWERED
                                   : STAGE_OVER; /* no memory for it */
-    if (parked) {
-        MHD_resume_connection(exchange->connection->mhd);
-        house_mark_dirty(exchange->connection->house);
-    }
+    if (parked)
+        connection_resume(exchange->connection);
 }
 
 enum MHD_Result exchange_queue(struct exchange *exchange)

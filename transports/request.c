@@ -99,6 +99,14 @@ void request_park(struct request *request, void (*gone)(void *owner),
     request->backend->park(request);
 }
 
+void request_forsaken(struct request *request)
+{
+    assert(request->stage == STAGE_PARKED);
+    request->stage = STAGE_OVER;
+    if (request->gone)
+        request->gone(request->owner);
+}
+
 void request_park_call(struct request *request)
 {
     if (request->stage == STAGE_ROUTED)

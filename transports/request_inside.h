@@ -47,6 +47,9 @@ void request_begin(struct request *request, const struct head *head);
 /* Answer it: 429 when it must wait, else route(). Its query, which is decoded
  * in place, must be writable, and a byte behind it. */
 void request_run(struct request *request, char *query, uint32_t wait_ms);
+/* A parked one's peer left, or the server ends: nobody is there to be answered,
+ * and its owner is told. */
+void request_forsaken(struct request *request);
 /* What request_begin() made is freed. */
 void request_fini(struct request *request);
 

@@ -6,8 +6,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -106,15 +104,11 @@ static void ready(struct watch *watch, uint32_t events)
 enum err stream_init(struct stream_conn *conn, struct worker *worker, int fd,
                      const struct stream_owner *owner)
 {
-    int on = 1;
-
     conn->owner = owner;
     conn->worker = worker;
     conn->fd = fd;
     conn->watch.ready = ready;
     wheel_node_init(&conn->deadline, end_later);
-    /* The HTTP host may have left the socket corked or delayed. */
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     if (poller_add(&worker->poller, fd, POLLER_BOTH, &conn->watch))
         return ERR_UNAVAILABLE;
     list_append(&worker->streams, &conn->link);
