@@ -3,6 +3,9 @@
  */
 #include "server/base/mailbox.h"
 
+#include <sys/eventfd.h>
+#include <unistd.h>
+
 static struct letter *reversed(struct letter *newest)
 {
     struct letter *oldest = NULL;
@@ -23,11 +26,17 @@ struct letter *mailbox_take(struct mailbox *box)
         atomic_exchange_explicit(&box->waiting, NULL, memory_order_acquire));
 }
 
-static void take_all(uv_async_t *async)
+static void take_all(uv_poll_t *bell, int status, int events)
 {
-    struct mailbox *box = async->data;
-    struct letter *oldest = mailbox_take(box);
+    struct mailbox *box = bell->data;
+    struct letter *oldest;
+    eventfd_t rung;
 
+    (void)status;
+    (void)events;
+    (void)!eventfd_read(box->fd, &rung); /* before looking: who posts next rings
+                                            again */
+    oldest = mailbox_take(box);
     if (oldest)
         box->receive(box, oldest); /* last: may end the box */
 }
@@ -37,9 +46,15 @@ enum err mailbox_init(struct mailbox *box, uv_loop_t *loop,
 {
     atomic_init(&box->waiting, NULL);
     box->receive = receive;
-    if (uv_async_init(loop, &box->async, take_all))
+    box->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (box->fd < 0)
         return ERR_UNAVAILABLE;
-    box->async.data = box;
+    if (uv_poll_init(loop, &box->bell, box->fd)) {
+        close(box->fd);
+        return ERR_UNAVAILABLE;
+    }
+    box->bell.data = box;
+    uv_poll_start(&box->bell, UV_READABLE, take_all);
     return ERR_NONE;
 }
 
@@ -57,10 +72,11 @@ void mailbox_post(struct mailbox *box, struct letter *letter)
     /* Who finds the box empty rings; who finds letters knows that somebody
      * rings for them. */
     if (!newest)
-        uv_async_send(&box->async);
+        (void)!eventfd_write(box->fd, 1);
 }
 
 void mailbox_close(struct mailbox *box, uv_close_cb closed)
 {
-    uv_close((uv_handle_t *)&box->async, closed);
+    uv_close((uv_handle_t *)&box->bell, closed);
+    close(box->fd);
 }

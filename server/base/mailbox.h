@@ -5,7 +5,11 @@
  * in one call, in the order of posting (per poster, and over all posters in
  * the order in which their posts took place).
  *
- * Errors   mailbox_init() fails when libuv does. Posting never fails: letters
+ * It rings with an eventfd of its own, for uv_async_t lets its loop spin when the
+ * poster is preempted in the midst of ringing: on a shared core, a twentieth of
+ * the processor (libuv 1.44, uv__async_spin).
+ *
+ * Errors   mailbox_init() fails when the kernel or libuv does. Posting never fails: letters
  *          are intrusive, their memory is the poster's.
  * Threads  mailbox_post(): any. The rest: the loop's own thread.
  * Memory   a letter belongs to the mailbox from post until it is handed to
@@ -24,7 +28,8 @@ struct letter {
 };
 
 struct mailbox {
-    uv_async_t async;                 /* async.data is the mailbox's */
+    uv_poll_t bell; /* bell.data is the mailbox's */
+    int fd;
     _Atomic(struct letter *) waiting; /* newest first; reversed on receipt */
     void (*receive)(struct mailbox *box, struct letter *oldest); /* a list by
                      ->next, oldest first, NULL-terminated; never empty */
@@ -37,7 +42,7 @@ void mailbox_post(struct mailbox *box, struct letter *letter);
 /* What has come since, as `receive` would be given it; NULL: nothing. For a
  * receiver that goes on before it returns. */
 struct letter *mailbox_take(struct mailbox *box);
-/* Close the async handle; letters posted afterwards are never received, so
+/* Close the handle; letters posted afterwards are never received, so
  * stop the posters first. `closed` (may be NULL) runs on the loop. */
 void mailbox_close(struct mailbox *box, uv_close_cb closed);
 
