@@ -229,6 +229,7 @@ enum err worker_create(struct worker **out, struct server *server,
     refresh(worker);
     worker->metrics.heartbeat_ms = worker->now_ms;
     list_init(&worker->streams);
+    list_init(&worker->relays);
     wheel_init(&worker->wheel, worker->now_ms);
     if (uv_loop_init(&worker->loop))
         goto free_worker;

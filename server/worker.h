@@ -53,6 +53,7 @@ struct worker {
     struct poller poller; /* of sockets; of those that libmicrohttpd holds only
                              for their peers' leaving */
     struct list streams;  /* transports/stream_conn.c's: closed at the end */
+    struct list relays;   /* transports/relay.c's, likewise */
     struct mailbox control;
     uv_timer_t ticker;
     uv_prepare_t turn;

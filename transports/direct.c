@@ -5,6 +5,7 @@
 #include "server/base/clock.h"
 #include "server/refusal.h"
 #include "server/socket.h"
+#include "transports/relay.h"
 #include "transports/transport.h"
 
 #include <errno.h>
@@ -28,11 +29,11 @@ void direct_arm(struct direct *direct, uint64_t ms)
 
 /* --- its end ------------------------------------------------------------ */
 
-static void gathering_free(struct gathering *gathering)
+static void held_free(struct held *held)
 {
-    if (gathering)
-        buf_fini(&gathering->text);
-    mem_free(gathering);
+    if (held)
+        buf_fini(&held->text);
+    mem_free(held);
 }
 
 /* The connection is no more; its socket, unless it was taken, is the caller's.
@@ -47,7 +48,7 @@ static int release(struct direct *direct)
     list_remove(&direct->link);
     list_remove(&direct->again);
     request_fini(&direct->request);
-    gathering_free(direct->gathering);
+    held_free(direct->held);
     shared_unref(direct->rest);
     mem_free(direct);
     return fd;
@@ -139,94 +140,166 @@ static void run(struct direct *direct, const struct head *head, char *text,
     request->body = (struct span){0};
 }
 
-static void start_gathering(struct direct *direct, const struct head *head)
+/* Bytes that were read wait for more of them, or for their turn. */
+static void hold(struct direct *direct, struct span bytes, size_t wanted)
 {
-    struct worker *worker = direct->request.worker;
-    struct gathering *gathering = mem_alloc(sizeof(*gathering));
+    struct held *held = mem_alloc(sizeof(*held));
 
-    if (!gathering) {
-        direct->broken = true;
+    direct->broken = direct->broken || !held;
+    if (!held)
         return;
-    }
-    gathering->size = head->size + (size_t)head->length;
-    buf_init(&gathering->text, gathering->size);
-    buf_append(&gathering->text, worker->direct->peeked, head->size);
-    direct->gathering = gathering;
-    direct->broken = buf_status(&gathering->text) != ERR_NONE ||
-                     !socket_skip(direct->fd, head->size);
-    direct->request.stage = STAGE_BODY;
-    direct_arm(direct, worker->config->body_timeout_ms);
+    held->wanted = wanted;
+    buf_init(&held->text, wanted ? wanted : sizeof(host_of(direct)->bytes));
+    buf_append_span(&held->text, bytes);
+    direct->broken = direct->broken || buf_status(&held->text) != ERR_NONE;
+    direct->held = held;
 }
 
-/* One whole head, of which at least that many bytes lie in the socket. False:
- * the connection is somebody else's now. */
-static bool begin(struct direct *direct, const struct head *head, size_t seen)
+/* Its first request: what was only looked at is ours, and so is what follows.
+ * Of the bytes seen that many belong to the request. */
+static void become_ours(struct direct *direct, size_t seen, size_t belong)
+{
+    direct->ours = true;
+    direct->more = direct->more || seen > belong;
+    direct->broken = !socket_skip(direct->fd, belong);
+}
+
+static void pass_on(struct direct *direct, const struct head *head,
+                    struct span seen)
 {
     struct worker *worker = direct->request.worker;
-    struct direct_host *host = worker->direct;
+    bool read = direct->ours;
+    int fd = release(direct);
+
+    if (read)
+        fd = relay_open(worker, fd, seen);
+    if (fd < 0)
+        worker_disconnected(worker);
+    else
+        worker->direct->pass(worker, fd, head,
+                             (struct span){seen.data, head->size});
+}
+
+/* One whole head, and what follows it. False: the connection is somebody else's
+ * now. */
+static bool begin(struct direct *direct, const struct head *head,
+                  struct span seen)
+{
+    struct worker *worker = direct->request.worker;
     size_t whole = head->size + (size_t)head->length;
+    size_t belong = whole < seen.size ? whole : seen.size;
+    struct span beyond = {seen.data + belong, seen.size - belong};
 
     if (!is_ours(worker->config, head)) {
-        host->pass(worker, release(direct), head,
-                   (struct span){host->peeked, head->size});
+        pass_on(direct, head, seen);
         return false;
     }
-    if (whole > seen) {
-        direct->more = direct->more || seen > head->size;
-        start_gathering(direct, head);
+    if (!direct->ours) {
+        become_ours(direct, seen.size, belong);
+    } else if (beyond.size) {
+        hold(direct, beyond, 0);
+        direct->more = true;
+    }
+    if (direct->broken)
+        return true;
+    if (belong < whole) {
+        hold(direct, seen, whole);
+        metrics_add(worker->metrics.received_bytes, seen.size - head->size);
+        direct->request.stage = STAGE_BODY;
+        direct_arm(direct, worker->config->body_timeout_ms);
         return true;
     }
-    direct->more = direct->more || seen > whole;
-    direct->broken = !socket_skip(direct->fd, whole);
     metrics_add(worker->metrics.received_bytes, head->length);
-    if (!direct->broken)
-        run(direct, head, host->peeked,
-            (struct span){host->peeked + head->size, (size_t)head->length});
+    run(direct, head, worker->direct->bytes,
+        (struct span){seen.data + head->size, (size_t)head->length});
     return true;
 }
 
 /* False: the connection is no more, or waits for its next byte. */
-static bool await_head(struct direct *direct, size_t seen)
+static bool await_head(struct direct *direct, struct span seen)
 {
     struct failure *why = &host_of(direct)->refusal;
 
-    if (seen >= HEAD_MAX_BYTES) {
+    if (seen.size >= HEAD_MAX_BYTES) {
         fail(why, ERR_BAD_REQUEST, "a request's head may have %d bytes",
              HEAD_MAX_BYTES);
         refuse(direct, 431, why);
-    } else if (direct->left) {
+        return false;
+    }
+    if (direct->left) {
         fail(why, ERR_BAD_REQUEST, "the head ends before its empty line");
         refuse(direct, 0, why);
-    } else if (!direct->begun) {
+        return false;
+    }
+    if (direct->ours)
+        hold(direct, seen, 0);
+    if (direct->broken) {
+        end(direct);
+        return false;
+    }
+    if (!direct->begun) {
         direct->begun = true;
         direct_arm(direct, direct->request.worker->config->header_timeout_ms);
     }
     return false;
 }
 
-/* What waits in the socket? False: nothing, or the connection is no more. */
-static bool look(struct direct *direct)
+/* What was read before comes first; returns how much that is. */
+static size_t take_held(struct direct *direct)
+{
+    struct held *held = direct->held;
+    size_t size = 0;
+
+    if (held) {
+        size = held->text.size;
+        memcpy(host_of(direct)->bytes, held->text.data, size);
+        held_free(held);
+        direct->held = NULL;
+    }
+    return size;
+}
+
+/* What has arrived, with what was held, in the host's bytes. False: nothing, or
+ * the connection is no more. */
+static bool read_some(struct direct *direct, size_t *out)
 {
     struct direct_host *host = host_of(direct);
-    ssize_t got = recv(direct->fd, host->peeked, sizeof(host->peeked),
-                       MSG_PEEK | MSG_DONTWAIT);
-    size_t seen = got > 0 ? (size_t)got : 0;
-    struct head head;
+    size_t size = take_held(direct), room = sizeof(host->bytes) - size;
+    ssize_t got;
 
-    if (got < 0 && errno == EINTR)
-        return true;
-    if (got <= 0 && (got == 0 || errno != EAGAIN)) {
+    *out = size;
+    do
+        got = recv(direct->fd, host->bytes + size, room,
+                   MSG_DONTWAIT | (direct->ours ? 0 : MSG_PEEK));
+    while (got < 0 && errno == EINTR);
+    if (got < 0 && errno == EAGAIN) {
+        direct->more = direct->left;
+        return size > 0;
+    }
+    direct->left = direct->left || got == 0;
+    if (got < 0 || !(size += (size_t)got)) {
         end(direct);
         return false;
     }
-    direct->more = direct->left || seen == sizeof(host->peeked);
-    if (got < 0)
+    direct->more = direct->left || (size_t)got == room;
+    *out = size;
+    return true;
+}
+
+/* Is a request there? False: not yet, or the connection is no more. */
+static bool look(struct direct *direct)
+{
+    struct direct_host *host = host_of(direct);
+    struct span seen = {host->bytes, 0};
+    struct head head;
+
+    if (!read_some(direct, &seen.size))
         return false;
-    switch (
-        head_parse(&head,
-                   (struct span){host->peeked,
-                                 seen < HEAD_MAX_BYTES ? seen : HEAD_MAX_BYTES},
-                   &host->refusal)) {
+    switch (head_parse(&head,
+                       (struct span){seen.data, seen.size < HEAD_MAX_BYTES
+                                                    ? seen.size
+                                                    : HEAD_MAX_BYTES},
+                       &host->refusal)) {
     case HEAD_WHOLE:
         return begin(direct, &head, seen);
     case HEAD_PARTIAL:
@@ -237,41 +310,41 @@ static bool look(struct direct *direct)
     }
 }
 
-static void run_gathered(struct direct *direct)
+static void run_held(struct direct *direct)
 {
-    struct gathering *gathering = direct->gathering;
-    struct buf *text = &gathering->text;
+    struct held *held = direct->held;
+    struct buf *text = &held->text;
     struct failure why;
     struct head head;
 
-    direct->gathering = NULL;
+    direct->held = NULL;
     if (head_parse(&head, (struct span){text->data, text->size}, &why) !=
         HEAD_WHOLE)
         direct->broken = true; /* it was, when it was seen */
     else
         run(direct, &head, text->data,
             (struct span){text->data + head.size, text->size - head.size});
-    gathering_free(gathering);
+    held_free(held);
 }
 
 /* More of a body, for which memory grows as it comes. False: that was all, for
  * now; or the connection is no more. */
 static bool gather(struct direct *direct)
 {
-    struct gathering *gathering = direct->gathering;
-    struct buf *text = &gathering->text;
-    size_t wanted = gathering->size - text->size;
-    char *room;
+    struct held *held = direct->held;
+    struct buf *text = &held->text;
+    size_t room = held->wanted - text->size;
+    char *at;
     ssize_t got;
 
-    if (wanted > GATHER_BYTES + text->size)
-        wanted = GATHER_BYTES + text->size;
-    room = buf_reserve(text, wanted);
-    if (!room) {
+    if (room > GATHER_BYTES + text->size)
+        room = GATHER_BYTES + text->size;
+    at = buf_reserve(text, room);
+    if (!at) {
         end(direct);
         return false;
     }
-    got = recv(direct->fd, room, wanted, MSG_DONTWAIT);
+    got = recv(direct->fd, at, room, MSG_DONTWAIT);
     if (got < 0 && errno == EINTR)
         return true;
     if (got < 0 && errno == EAGAIN) {
@@ -284,9 +357,9 @@ static bool gather(struct direct *direct)
     }
     metrics_add(direct->request.worker->metrics.received_bytes, (size_t)got);
     text->size += (size_t)got;
-    direct->more = direct->left || (size_t)got == wanted;
-    if (text->size == gathering->size)
-        run_gathered(direct);
+    direct->more = direct->left || (size_t)got == room;
+    if (text->size == held->wanted)
+        run_held(direct);
     return true;
 }
 

@@ -2,9 +2,11 @@
  * and all requests of those that long-poll and call methods over HTTP/1.1, over
  * and over. What asks for something else is passed on, socket and all.
  *
- * peek_note: a request stays in the socket (MSG_PEEK) until it is known to be
- * ours. So whoever it is passed on to reads it as if nobody had been there
- * before, and a connection that waits holds no buffer.
+ * peek_note: a connection's first request stays in the socket (MSG_PEEK) until
+ * it is known to be ours. So whoever it is passed on to reads it as if nobody
+ * had been there before. From then on requests are read, which saves a system
+ * call each; one of these that is not ours is passed on by a relay (relay.h).
+ * A connection that waits holds no buffer.
  *
  * Errors   a bad head is answered 400 (431 when too large) and the connection
  *          closed; a slow one is cut. An answer that cannot be built for lack
@@ -19,8 +21,8 @@
 
 struct direct_host;
 
-/* Somebody else's: a socket where a request of that head, whole and sound,
- * waits; `text` is a copy of the head. Takes fd. */
+/* Somebody else's: a stream socket, perhaps not of TCP, where a request of that
+ * head, whole and sound, waits; `text` is a copy of the head. Takes fd. */
 typedef void direct_pass(struct worker *worker, int fd, const struct head *head,
                          struct span text);
 

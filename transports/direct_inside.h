@@ -8,20 +8,20 @@
 #include "transports/direct.h"
 #include "transports/request_inside.h"
 
-#define DIRECT_PEEK_BYTES (2 * HEAD_MAX_BYTES)
+#define DIRECT_READ_BYTES (2 * HEAD_MAX_BYTES)
 
 struct direct_host {
     struct worker *worker;
     direct_pass *pass;
     struct list all, again;
-    struct failure refusal;         /* scratch */
-    char peeked[DIRECT_PEEK_BYTES]; /* scratch: what waits in one socket */
+    struct failure refusal;        /* scratch */
+    char bytes[DIRECT_READ_BYTES]; /* scratch: what was read from one socket */
 };
 
-/* A request whose body comes in pieces: its head was taken out of the socket
- * and lies here, the body goes behind it. */
-struct gathering {
-    size_t size; /* that the whole will have */
+/* Bytes of a connection that were read and not used yet: of a request that
+ * comes in pieces, or of one that follows what is being answered. */
+struct held {
+    size_t wanted; /* of the request, head and body; 0: not known yet */
     struct buf text;
 };
 
@@ -29,7 +29,8 @@ struct gathering {
 struct direct {
     struct request request;
     int fd;
-    bool more;    /* the socket may hold something that was not looked at */
+    bool ours;    /* one of its requests was: see peek_note */
+    bool more;    /* there may be something that was not looked at */
     bool begun;   /* some of a head has come: its deadline runs */
     bool left;    /* the peer has said that it is done */
     bool closing; /* its last answer is on its way */
@@ -39,9 +40,9 @@ struct direct {
     struct list link;           /* host->all */
     struct list again;          /* host->again, or nowhere */
     struct bucket bucket;
-    struct gathering *gathering; /* in STAGE_BODY */
-    struct shared *rest;         /* of an answer, or NULL: … */
-    size_t offset;               /* … what the socket has not taken yet */
+    struct held *held;   /* or NULL */
+    struct shared *rest; /* of an answer, or NULL: … */
+    size_t offset;       /* … what the socket has not taken yet */
 };
 
 extern const struct backend direct_backend; /* direct_reply.c */
