@@ -6,6 +6,10 @@
  * A mark is stored only where it newly covers a message by somebody else; so
  * the receipts themselves, and one's own messages, cause none.
  *
+ * pace_note: where very many receive at once, their marks are spread over time,
+ * each user's gathered for the longer: receipts must not take from the messages
+ * what these need.
+ *
  * late_note: what could not be stored now (the store refuses, the queue is
  * full, too many at once, a cursor ahead of what this worker has heard of) is
  * tried again by the timer: the client may never present anything newer.
@@ -23,8 +27,11 @@
 
 #define RECORD_MS 1000
 #define RETRY_MS 5000
-#define MARKS_AT_ONCE 256 /* of one user: then the others get their turn */
-#define LOOK_BACK 256     /* that many in a row are hardly all one's own */
+#define MARK_US 1000    /* of the time of all users of a worker, for each … */
+#define MARKS_FREE 1000 /* … when that many were in the last second … */
+#define MARK_LATE_MS 10000 /* … but no user's later than that */
+#define MARKS_AT_ONCE 256  /* of one user: then the others get their turn */
+#define LOOK_BACK 256      /* that many in a row are hardly all one's own */
 
 struct delivered {
     struct submission submission;
@@ -299,14 +306,35 @@ void session_record(struct wheel_node *node)
     session_put(session); /* the timer's reference */
 }
 
+/* When it is the turn of another user's marks: pace_note (the generic cell rate
+ * algorithm, ITU-T I.371). */
+static uint64_t next_turn_ms(struct hub *hub, uint64_t now_ms)
+{
+    uint64_t free_us = (now_ms + MARK_LATE_MS) * 1000;
+    uint64_t burst_us = (uint64_t)MARKS_FREE * MARK_US;
+
+    if (hub->marks_until_us < now_ms * 1000)
+        hub->marks_until_us = now_ms * 1000;
+    if (hub->marks_until_us < free_us)
+        hub->marks_until_us += MARK_US;
+    return hub->marks_until_us < now_ms * 1000 + burst_us
+               ? now_ms
+               : (hub->marks_until_us - burst_us) / 1000;
+}
+
 void session_present(struct session *session, lsn at)
 {
     uint64_t now = session->hub->worker->now_ms;
-    uint64_t due =
-        session->recorded_ms ? session->recorded_ms + RECORD_MS : now;
+    uint64_t due, turn;
 
     if (at <= session->presenting)
         return;
     session->presenting = at;
+    if (session->record_armed)
+        return;
+    due = session->recorded_ms ? session->recorded_ms + RECORD_MS : now;
+    turn = next_turn_ms(session->hub, now);
+    if (due < turn)
+        due = turn;
     record_later(session, due > now ? due - now : 0);
 }

@@ -87,7 +87,8 @@ struct hub {
     struct list open;               /* watches with an open burst */
     struct list leaving;            /* carriers that lost their conversation */
     struct shared_read reads[SHARED_READS];
-    unsigned next_read; /* of them to be replaced */
+    unsigned next_read;      /* of them to be replaced */
+    uint64_t marks_until_us; /* receipt.c: the time that is taken for marks */
 };
 
 /* Not 0. Two authors of different hashes are different. */

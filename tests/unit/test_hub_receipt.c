@@ -109,6 +109,54 @@ static void ones_own_messages_move_no_mark(void **state)
     end_house(house);
 }
 
+#define MANY 3000
+
+static size_t marked(struct house *house)
+{
+    char user[16], pair[32];
+    size_t count = 0;
+
+    for (int i = 0; i < MANY; i++) {
+        snprintf(user, sizeof user, "u%04d", i);
+        snprintf(pair, sizeof pair, "0:1:alice:%s", user);
+        count += delivered_to(house, user, pair);
+    }
+    return count;
+}
+
+/* Those of the first thousand come at once. */
+static void marks_of_very_many_take_turns(void **state)
+{
+    static char pairs[MANY][32];
+    static struct entry entries[MANY];
+    static struct session *sessions[MANY];
+    struct house *house = given_house();
+    size_t at_once;
+
+    (void)state;
+    for (int i = 0; i < MANY; i++) {
+        snprintf(pairs[i], sizeof pairs[i], "0:1:alice:u%04d", i);
+        entries[i] = saying("alice", pairs[i], "\"hi\"");
+    }
+    house_announce(house, house_commit(house, entries, MANY));
+    for (int i = 0; i < MANY; i++) {
+        struct identity who = {.app = "demo"};
+
+        snprintf(who.user, sizeof who.user, "u%04d", i);
+        sessions[i] = session_get(&house->worker, &who);
+        session_present(sessions[i], hub_head(house->worker.hub));
+    }
+    let_marks_be_gathered(house);
+    house_hear(house);
+    at_once = marked(house);
+    assert_in_range(at_once, 1000, 1100);
+    let_time_pass(house);
+    assert_int_equal(marked(house), MANY);
+    for (int i = 0; i < MANY; i++)
+        session_put(sessions[i]);
+    end_house(house);
+}
+
 static void a_mark_survives_a_failed_commit(void **state)
 {
     (void)state;
@@ -311,6 +359,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_what_was_presented_is_delivered),
         cmocka_unit_test(ones_own_messages_move_no_mark),
+        cmocka_unit_test(marks_of_very_many_take_turns),
         cmocka_unit_test(a_mark_survives_a_failed_commit),
         cmocka_unit_test(a_mark_survives_short_memory),
         cmocka_unit_test(
