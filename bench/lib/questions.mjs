@@ -69,7 +69,7 @@ function rooms(s, quick) {
   const names = quick ? ['rung', 'nchan', 'ceiling']
     : ['rung', 'nchan', 'nchan-redis', 'socketio', 'ws', 'ceiling'];
   const load = { shape: 'rooms', rooms: s.rooms, members: 2, size: 64,
-                 publishers: 128, window: s.rooms, seconds: s.seconds,
+                 publishers: s.rooms, window: s.rooms, seconds: s.seconds,
                  warm: s.warm };
   const some = (via) => via !== 'sse';
   return [
