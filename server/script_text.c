@@ -1,7 +1,7 @@
 /* JSON inside a script. */
 #include "server/script_text.h"
 
-bool callback_ok(struct span name)
+static bool is_plain(struct span name)
 {
     if (!name.size || name.size > CALLBACK_MAX_BYTES)
         return false;
@@ -13,6 +13,14 @@ bool callback_ok(struct span name)
             return false;
     }
     return true;
+}
+
+enum err callback_check(struct span name, struct failure *why)
+{
+    if (is_plain(name))
+        return ERR_NONE;
+    return fail(why, ERR_BAD_REQUEST,
+                "'callback' must be the name of a function, " CALLBACK_PATTERN);
 }
 
 /* The escape of what begins here and its size in bytes; NULL: it is harmless.

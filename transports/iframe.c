@@ -17,14 +17,12 @@ static enum err ask(struct stream_body *body, struct request *request,
                     struct follow *follow, struct failure *why)
 {
     struct span callback = request_param(request, "callback");
+    enum err rc = callback_check(callback, why);
 
     (void)follow;
-    if (!callback_ok(callback))
-        return fail(
-            why, ERR_BAD_REQUEST,
-            "'callback' must be the name of a function, " CALLBACK_PATTERN);
-    memcpy(body->callback, callback.data, callback.size);
-    return ERR_NONE;
+    if (!rc)
+        memcpy(body->callback, callback.data, callback.size);
+    return rc;
 }
 
 /* Browsers that know no frame-ancestors know only X-Frame-Options, which has no

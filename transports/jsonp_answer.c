@@ -16,16 +16,14 @@ enum err jsonp_begin(struct request *request, struct failure *why)
 {
     struct span callback = request_param(request, "callback");
 
-    if (!callback_ok(callback))
-        return fail(
-            why, ERR_BAD_REQUEST,
-            "'callback' must be the name of a function, " CALLBACK_PATTERN);
-    return request_call_back(request, callback, why);
+    enum err rc = callback_check(callback, why);
+
+    return rc ? rc : request_call_back(request, callback, why);
 }
 
 /* The comment keeps the callback's letters from being the first bytes, which
  * something else than a script might begin with. */
-void jsonp_reply(struct request *request, struct span json)
+static void call_back(struct request *request, struct span json)
 {
     struct reply reply = {.type = "application/javascript; charset=utf-8"};
     struct failure why;
@@ -48,6 +46,14 @@ void jsonp_reply(struct request *request, struct span json)
     buf_fini(&out);
 }
 
+void jsonp_or_reply(struct request *request, const struct reply *reply)
+{
+    if (request_callback(request).data)
+        call_back(request, reply->body);
+    else
+        request_reply(request, reply);
+}
+
 static void fail_by_call(struct request *request, const struct failure *why)
 {
     struct buf out;
@@ -57,7 +63,7 @@ static void fail_by_call(struct request *request, const struct failure *why)
     if (buf_status(&out))
         request_fail_counted(request, why);
     else
-        jsonp_reply(request, (struct span){out.data, out.size});
+        call_back(request, (struct span){out.data, out.size});
     buf_fini(&out);
 }
 

@@ -18,8 +18,8 @@ bool jsonp_is(struct span name);
  * request_callback(). ERR_BAD_REQUEST when that is not a plain name. */
 MUST_CHECK enum err jsonp_begin(struct request *request, struct failure *why);
 
-/* Answer with JSON text, after jsonp_begin(). */
-void jsonp_reply(struct request *request, struct span json);
+/* Answer with a reply of JSON: as a call after jsonp_begin(), else plainly. */
+void jsonp_or_reply(struct request *request, const struct reply *reply);
 /* Refuse a request: with a call after jsonp_begin(), else plainly. */
 void jsonp_or_fail(struct request *request, const struct failure *why);
 /* The same for a method's failure, which the metrics know of already. */

@@ -143,8 +143,7 @@ void poll_answer(struct request *request, struct carrier *carrier,
     char seconds[16];
 
     /* Worth it when others hold the burst, too. */
-    if (!request_callback(request).data && burst &&
-        (burst->refs > 1 || burst->attached) && !retry_after_ms &&
+    if (burst && (burst->refs > 1 || burst->attached) && !retry_after_ms &&
         answer_alike(request, carrier, burst, more))
         return;
     buf_init(&out, SIZE_MAX / 2);
@@ -160,10 +159,7 @@ void poll_answer(struct request *request, struct carrier *carrier,
         jsonp_or_fail(request, &why);
     } else {
         metrics_add(carrier->worker->metrics.writes[carrier->via->by], 1);
-        if (request_callback(request).data)
-            jsonp_reply(request, reply.body);
-        else
-            request_reply(request, &reply);
+        jsonp_or_reply(request, &reply);
     }
     buf_fini(&out);
 }

@@ -268,7 +268,7 @@ void answer_unref(struct answer *answer)
 
 bool request_takes_answer(struct request *request)
 {
-    return !request->origin;
+    return !request->origin && !request->callback;
 }
 
 void request_answer(struct request *request, struct answer *answer)

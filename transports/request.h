@@ -62,7 +62,7 @@ void request_fail_allow(struct request *request, const struct failure *why,
 struct answer;
 struct answer *answer_create(struct span body); /* copied; NULL: no memory */
 void answer_unref(struct answer *answer);       /* NULL: nothing */
-/* Whether this request needs no headers of its own in its answer. */
+/* Whether this request is answered with what others are, word for word. */
 bool request_takes_answer(struct request *request);
 void request_answer(struct request *request, struct answer *answer);
 

@@ -96,10 +96,8 @@ static void http_call_answer(struct http_call *job)
 
     if (call->failure.err)
         jsonp_or_fail_counted(job->request, &call->failure);
-    else if (request_callback(job->request).data)
-        jsonp_reply(job->request, reply.body);
     else
-        request_reply(job->request, &reply);
+        jsonp_or_reply(job->request, &reply);
 }
 
 static void http_call_done(struct call *call)

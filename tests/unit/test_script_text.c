@@ -41,24 +41,31 @@ static void line_ends_that_only_javascript_knows_are_escaped(void **state)
     assert_becomes("\xe2\xe2\x80\xa8", "\xe2\\u2028");
 }
 
+static void assert_callback(struct span name, enum err expected)
+{
+    struct failure why;
+
+    assert_int_equal(callback_check(name, &why), expected);
+}
+
 static void a_callback_is_a_plain_name(void **state)
 {
     char longest[CALLBACK_MAX_BYTES + 1];
 
     (void)state;
     memset(longest, 'a', sizeof(longest));
-    assert_true(callback_ok(SPAN("f")));
-    assert_true(callback_ok(SPAN("$app._on.R9")));
-    assert_true(callback_ok((struct span){longest, CALLBACK_MAX_BYTES}));
-    assert_false(callback_ok((struct span){longest, sizeof(longest)}));
-    assert_false(callback_ok((struct span){0}));
-    assert_false(callback_ok(SPAN("")));
-    assert_false(callback_ok(SPAN("a b")));
-    assert_false(callback_ok(SPAN("alert(1)")));
-    assert_false(callback_ok(SPAN("a\"")));
-    assert_false(callback_ok(SPAN("a-b")));
-    assert_false(callback_ok(SPAN("\xc3\xa4")));
-    assert_false(callback_ok(SPAN("a\0b")));
+    assert_callback(SPAN("f"), ERR_NONE);
+    assert_callback(SPAN("$app._on.R9"), ERR_NONE);
+    assert_callback((struct span){longest, CALLBACK_MAX_BYTES}, ERR_NONE);
+    assert_callback((struct span){longest, sizeof(longest)}, ERR_BAD_REQUEST);
+    assert_callback((struct span){0}, ERR_BAD_REQUEST);
+    assert_callback(SPAN(""), ERR_BAD_REQUEST);
+    assert_callback(SPAN("a b"), ERR_BAD_REQUEST);
+    assert_callback(SPAN("alert(1)"), ERR_BAD_REQUEST);
+    assert_callback(SPAN("a\""), ERR_BAD_REQUEST);
+    assert_callback(SPAN("a-b"), ERR_BAD_REQUEST);
+    assert_callback(SPAN("\xc3\xa4"), ERR_BAD_REQUEST);
+    assert_callback(SPAN("a\0b"), ERR_BAD_REQUEST);
 }
 
 int main(void)
