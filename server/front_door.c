@@ -20,12 +20,12 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define ACCEPTS_AT_ONCE 64
+#define FULL_RETRY_MS 5000
 #define BREATH_MS 100           /* without descriptors: between two tries */
 #define COMPLAIN_AFTER_MS 10000 /* again */
 /* A peer that neither takes nor acknowledges bytes for so long is gone; also
@@ -98,20 +98,13 @@ static void welcome(struct worker *worker, int fd)
 
 /* --- accepting ---------------------------------------------------------- */
 
-static void refuse_full(int fd)
+static void refuse_full(struct worker *worker, int fd)
 {
-    static const char body[] =
-        "{\"error\":{\"code\":\"unavailable\",\"message\":"
-        "\"too many connections\",\"retry_after_ms\":5000}}";
-    char text[512];
-    int size = snprintf(text, sizeof(text),
-                        "HTTP/1.1 503 Service Unavailable\r\n"
-                        "Connection: close\r\nRetry-After: 5\r\n"
-                        "Content-Type: application/json\r\n"
-                        "Content-Length: %zu\r\n\r\n%s",
-                        sizeof(body) - 1, body);
+    struct failure why;
 
-    refuse_with(fd, text, (size_t)size);
+    fail(&why, ERR_UNAVAILABLE, "too many connections");
+    why.retry_after_ms = FULL_RETRY_MS;
+    refuse_stranger(worker, fd, 0, &why);
 }
 
 static void complain(struct front_door *door)
@@ -149,10 +142,8 @@ static void refuse_with_spare(struct front_door *door, int listening)
     if (door->spare >= 0)
         close(door->spare);
     fd = accept4(listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd >= 0) {
-        metrics_add(door->worker->metrics.refused, 1);
-        refuse_full(fd);
-    }
+    if (fd >= 0)
+        refuse_full(door->worker, fd);
     take_spare(door);
     if (door->spare < 0)
         hold_breath(door);
@@ -178,8 +169,7 @@ static void accept_some(uv_poll_t *poll, int status, int events)
         metrics_add(worker->metrics.accepted, 1);
         if (atomic_load(&worker->server->connections) >=
             worker->config->max_connections) {
-            metrics_add(worker->metrics.refused, 1);
-            refuse_full(fd);
+            refuse_full(worker, fd);
             continue;
         }
         worker_connected(worker);

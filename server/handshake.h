@@ -13,6 +13,8 @@
 #include "server/head.h"
 
 #define WS_PATH "/v1/ws"
+/* Of an answer to METHOD_NOT_ALLOWED. */
+#define HANDSHAKE_ALLOW "GET, OPTIONS"
 
 /* Whether this request is the WebSocket's business: it asks for an upgrade to
  * it, or for its path. Other upgrades (h2c) are politely ignored. */

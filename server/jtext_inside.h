@@ -1,5 +1,12 @@
 /* What the files of jtext.h share: the place of a scan, and what each of them
- * scans for the others. A scan returns false when the text is refused. */
+ * scans for the others.
+ *
+ * Errors   a scan returns false when the text is refused, or memory was short
+ *          (which `short_of_memory` says).
+ * Threads  pure functions; a scan is its caller's.
+ * Memory   spans point into the text, which is borrowed; members are kept in the
+ *          caller's struct, and nothing is allocated that outlives a scan.
+ */
 #ifndef RUNG_JTEXT_INSIDE_H
 #define RUNG_JTEXT_INSIDE_H
 

@@ -1,7 +1,8 @@
-/* Refusing a socket that no host has yet: an HTTP answer written by hand, and
- * the end.
+/* Refusing a socket that no host has yet: an HTTP answer, and the end.
  *
+ * Errors   without memory for an answer, the end comes without one.
  * Threads  the worker's loop.
+ * Memory   takes fd; the failure is borrowed.
  */
 #ifndef RUNG_REFUSAL_H
 #define RUNG_REFUSAL_H
@@ -12,10 +13,8 @@
  * `status` 0: the error's own. */
 void refuse_socket(struct worker *worker, int fd, int status,
                    const struct failure *why);
-/* Send what the socket takes at once, and close it. */
-void refuse_with(int fd, const char *text, size_t size);
-
-/* "Not Found": of the statuses that we answer. */
-const char *status_reason(int status);
+/* The same for one that has not been counted as connected. */
+void refuse_stranger(struct worker *worker, int fd, int status,
+                     const struct failure *why);
 
 #endif

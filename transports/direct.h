@@ -12,6 +12,9 @@
  *          closed; a slow one is cut. An answer that cannot be built for lack
  *          of memory closes the connection: the peer comes back.
  * Threads  the worker's loop.
+ * Memory   a host owns its connections, each of which owns its request: also a
+ *          parked one, until it is answered or its owner is told that it is
+ *          gone. fds are taken, heads and texts are lent for the call.
  */
 #ifndef RUNG_DIRECT_H
 #define RUNG_DIRECT_H

@@ -1,4 +1,10 @@
 /* What the direct host's files share: direct.c reads, direct_reply.c answers.
+ *
+ * Errors   `broken` says that a connection must close, at its next step; who
+ *          sets it has nothing else to do.
+ * Threads  the worker's loop.
+ * Memory   a connection is freed by direct.c alone, from its own event, its
+ *          deadline or its turn, never under an answer.
  */
 #ifndef RUNG_DIRECT_INSIDE_H
 #define RUNG_DIRECT_INSIDE_H
@@ -52,7 +58,7 @@ static inline struct direct *direct_of(struct request *request)
     return container_of(request, struct direct, request);
 }
 
-/* direct.c: from now on its peer has that long. */
+/* direct.c: from now on its peer has that long, in milliseconds. */
 void direct_arm(struct direct *direct, uint64_t ms);
 /* direct.c: soon, from the loop, go on with it. */
 void direct_again(struct direct *direct);

@@ -130,7 +130,7 @@ static enum MHD_Result become_websocket(struct exchange *exchange)
 
     if (ws_host_check(worker->ws, &exchange->head, &why)) {
         request_fail_allow(&exchange->request, &why,
-                           why.err == ERR_METHOD_NOT_ALLOWED ? "GET, OPTIONS"
+                           why.err == ERR_METHOD_NOT_ALLOWED ? HANDSHAKE_ALLOW
                                                              : NULL);
         return exchange_queue(exchange);
     }

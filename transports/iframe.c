@@ -27,15 +27,18 @@ static enum err ask(struct stream_body *body, struct request *request,
 
 /* Browsers that know no frame-ancestors know only X-Frame-Options, which has no
  * list; the others then leave it aside. */
-static void fields(struct buf *out, const struct config *config)
+static void fields(struct response *head, struct buf *scratch,
+                   const struct config *config)
 {
-    buf_append_text(out, "Referrer-Policy: no-referrer\r\n"
-                         "Content-Security-Policy: default-src 'none'; "
-                         "script-src 'unsafe-inline'; frame-ancestors 'self'");
-    origin_write_allowed(out, config);
-    buf_append_text(out, "\r\n");
+    buf_append_text(scratch, "default-src 'none'; script-src 'unsafe-inline'; "
+                             "frame-ancestors 'self'");
+    origin_write_allowed(scratch, config);
+    buf_append(scratch, "", 1);
+    response_field(head, "Referrer-Policy", "no-referrer");
+    if (!buf_status(scratch))
+        response_field(head, "Content-Security-Policy", scratch->data);
     if (!config->allowed_origins[0])
-        buf_append_text(out, "X-Frame-Options: SAMEORIGIN\r\n");
+        response_field(head, "X-Frame-Options", "SAMEORIGIN");
 }
 
 static void opening(struct buf *out, const struct stream_body *body)
@@ -74,7 +77,6 @@ static const struct stream_wire wire = {
     .ask = ask,
     .fields = fields,
     .opening = opening,
-    .beat = "",
     .dress = dress,
 };
 

@@ -1,7 +1,10 @@
 /* Long polling, for every transport that is one: it opens with itself, and its
  * table has the other four.
  *
+ * Errors   answered: as a call where the request is JSONP's, else plainly.
  * Threads  the worker's loop.
+ * Memory   a poll owns its request from opening on, parked or not, and frees
+ *          itself when that is answered or its peer leaves.
  */
 #ifndef RUNG_LONGPOLL_H
 #define RUNG_LONGPOLL_H

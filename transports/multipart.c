@@ -49,7 +49,6 @@ static const struct stream_wire wire = {
     .type = "multipart/x-mixed-replace; boundary=" PART_BOUNDARY,
     .ask = ask,
     .opening = opening,
-    .beat = "",
     .dress = dress,
 };
 

@@ -4,11 +4,8 @@
 #include "transports/request_inside.h"
 
 #include "server/base/clock.h"
-#include "server/method.h"
 #include "server/origin.h"
 #include "transports/route.h"
-
-#include <stdio.h>
 
 #define ORIGIN_MAX_BYTES 256
 
@@ -127,8 +124,7 @@ static void respond(struct request *request, struct response *response)
     request->backend->reply(request, response);
 }
 
-/* For a page of another host that is allowed to read this. */
-static void add_cors(struct response *response, const struct request *request)
+void request_add_cors(struct request *request, struct response *response)
 {
     if (!request->origin)
         return;
@@ -143,7 +139,7 @@ void request_reply(struct request *request, const struct reply *reply)
     response_init(&response, reply->status ? reply->status : 200,
                   reply->type ? reply->type : "application/json",
                   reply->cacheable);
-    add_cors(&response, request);
+    request_add_cors(request, &response);
     for (size_t i = 0; i < REPLY_HEADERS && reply->headers[i].name; i++)
         response_field(&response, reply->headers[i].name,
                        reply->headers[i].value);
@@ -152,40 +148,18 @@ void request_reply(struct request *request, const struct reply *reply)
     respond(request, &response);
 }
 
-static void put_header(struct reply *reply, const char *name, const char *value)
-{
-    size_t at = 0;
-
-    while (reply->headers[at].name)
-        at++;
-    assert(at < REPLY_HEADERS);
-    reply->headers[at].name = name;
-    reply->headers[at].value = value;
-}
-
 static void fail_with(struct request *request, const struct failure *why,
                       const char *allow)
 {
-    enum err wire = err_wire(why->err);
-    struct reply reply = {.status = err_status(wire)};
+    struct response response;
     struct buf text;
-    char seconds[16];
 
     buf_init(&text, 4096);
-    failure_write(&text, why);
-    reply.body = (struct span){text.data, text.size};
-    if (why->retry_after_ms) {
-        snprintf(seconds, sizeof(seconds), "%u",
-                 (why->retry_after_ms + 999) / 1000);
-        put_header(&reply, "Retry-After", seconds);
-    }
-    if (reply.status == 401)
-        put_header(&reply, "WWW-Authenticate", "Bearer");
-    if (wire == ERR_UNSUPPORTED_VERSION)
-        put_header(&reply, "Sec-WebSocket-Version", "13");
+    response_fail(&response, 0, why, &text);
     if (allow)
-        put_header(&reply, "Allow", allow);
-    request_reply(request, &reply);
+        response_field(&response, "Allow", allow);
+    request_add_cors(request, &response);
+    respond(request, &response);
     buf_fini(&text);
 }
 

@@ -15,6 +15,7 @@
 
 #include "server/head.h"
 #include "server/query.h"
+#include "server/response.h"
 #include "server/worker.h"
 
 struct request;
@@ -75,7 +76,9 @@ void request_park(struct request *request, void (*gone)(void *owner),
 void request_park_call(struct request *request);
 
 /* Take the socket out of HTTP: the fd is the caller's, the request is no more
- * when route() returns. -1 when that fails: answer instead. Not when parked. */
+ * when route() returns; until then request_add_cors() helps with the answer. -1 when that fails: answer instead. Not when parked. */
 int request_take(struct request *request);
+/* For a page of another host that is allowed to read this answer. */
+void request_add_cors(struct request *request, struct response *response);
 
 #endif

@@ -2,12 +2,18 @@
  *
  * A host embeds struct request, keeps it for as long as request.h says, and
  * lends it what it has read; its backend is how an answer leaves by it.
+ *
+ * Errors   a backend that has no memory for an answer closes the connection.
+ * Threads  the worker's loop.
+ * Memory   `origin` and `callback` are the request's; head, query and body are
+ *          the host's, for the time of route(). An answer is counted: whoever
+ *          keeps it takes a reference.
  */
 #ifndef RUNG_REQUEST_INSIDE_H
 #define RUNG_REQUEST_INSIDE_H
 
+#include "server/response.h"
 #include "transports/request.h"
-#include "transports/response.h"
 
 #include <assert.h>
 

@@ -17,7 +17,6 @@ static const struct stream_wire wire = {
     .format = FORMAT_LINES,
     .type = "application/x-ndjson",
     .opening = opening,
-    .beat = "",
 };
 
 static void stream_open(struct worker *worker, struct request *request,

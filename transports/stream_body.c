@@ -2,14 +2,9 @@
 #include "transports/stream_body.h"
 
 #include "server/base/clock.h"
-#include "server/origin.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-#define BURST_BYTES (64u << 10)
-#define BURSTS_AT_ONCE 16 /* then the other connections get their turn */
 
 static struct stream_body *of_carrier(struct carrier *carrier)
 {
@@ -23,13 +18,11 @@ static struct stream_body *of_conn(struct stream_conn *conn)
 
 /* --- sending ------------------------------------------------------------ */
 
-static void send_text(struct stream_body *body, const char *text, size_t size)
+/* Takes the reference; NULL: there was no memory for them, and the peer comes
+ * back with its cursor. */
+static void send_bytes(struct stream_body *body, struct shared *bytes)
 {
-    struct shared *bytes = shared_create(0, size);
-
-    if (bytes)
-        memcpy(bytes->data, text, size);
-    else
+    if (!bytes)
         stream_break(&body->conn);
     if (!bytes || !stream_send(&body->conn, bytes))
         carrier_behind(&body->carrier);
@@ -49,17 +42,8 @@ static struct shared *bytes_of(const struct stream_body *body,
 
 static void send_burst(struct stream_body *body, struct burst *burst)
 {
-    struct shared *bytes = bytes_of(body, burst, false);
-
-    if (!bytes) {
-        stream_break(&body->conn); /* it comes back with its cursor */
-        carrier_behind(&body->carrier);
-        return;
-    }
     metrics_add(body->conn.worker->metrics.writes[body->carrier.via->by], 1);
-    if (!stream_send(&body->conn, bytes))
-        carrier_behind(&body->carrier);
-    shared_unref(bytes);
+    send_bytes(body, bytes_of(body, burst, false));
 }
 
 /* An event of no burst, as its block. Takes the reference; NULL: no memory. */
@@ -155,44 +139,34 @@ static void gone(struct stream_conn *conn)
 
 static const struct stream_owner owner = {.drained = drained, .gone = gone};
 
-static void write_head(struct buf *out, const struct stream_body *body,
-                       const struct head *head)
+/* The head and the first bytes behind it; NULL: no memory. */
+static struct shared *opening(const struct stream_body *body,
+                              struct request *request)
 {
-    buf_printf(out,
-               "HTTP/1.1 200 OK\r\n"
-               "Content-Type: %s\r\n"
-               "Cache-Control: no-store, no-transform\r\n"
-               "Connection: close\r\n"
-               "X-Accel-Buffering: no\r\n"
-               "X-Content-Type-Options: nosniff\r\n"
-               "Vary: Origin\r\n",
-               body->type);
-    if (origin_is_foreign(head))
-        buf_printf(out, "Access-Control-Allow-Origin: %.*s\r\n",
-                   (int)head->origin.size, head->origin.data);
+    struct shared *bytes = NULL;
+    struct buf scratch, first;
+    struct response head;
+
+    buf_init(&scratch, SIZE_MAX / 2);
+    buf_init(&first, SIZE_MAX / 2);
+    response_init(&head, 200, body->type, false);
+    response_field(&head, "X-Accel-Buffering", "no");
+    request_add_cors(request, &head);
     if (body->wire->fields)
-        body->wire->fields(out, body->carrier.worker->config);
-    buf_append_text(out, "\r\n");
-}
-
-static void send_opening(struct stream_body *body, const struct head *head)
-{
-    const struct config *config = body->carrier.worker->config;
-    struct buf out;
-
-    buf_init(&out, HEAD_MAX_BYTES + 8192 + strlen(config->allowed_origins));
-    write_head(&out, body, head);
-    body->wire->opening(&out, body);
-    if (buf_status(&out))
-        stream_break(&body->conn);
-    else
-        send_text(body, out.data, out.size);
-    buf_fini(&out);
+        body->wire->fields(&head, &scratch, body->carrier.worker->config);
+    body->wire->opening(&first, body);
+    head.body = (struct span){first.data, first.size};
+    head.endless = true;
+    if (!buf_status(&scratch) && !buf_status(&first))
+        bytes = response_text(&head, true);
+    buf_fini(&scratch);
+    buf_fini(&first);
+    return bytes;
 }
 
 /* From here on the request is gone and the stream answers for itself. */
 static void start(struct stream_body *body, struct worker *worker, int fd,
-                  const struct head *head)
+                  struct request *request)
 {
     if (stream_init(&body->conn, worker, fd, &owner)) {
         close(fd);
@@ -201,7 +175,7 @@ static void start(struct stream_body *body, struct worker *worker, int fd,
         return;
     }
     body->recycle_at_ms = clock_mono_ms() + worker->config->stream_max_ms;
-    send_opening(body, head);
+    send_bytes(body, opening(body, request));
     pump(body);
 }
 
@@ -254,7 +228,7 @@ void stream_body_open(const struct stream_wire *wire, struct worker *worker,
     fd = take(body, request, who, &asked, &why);
     if (fd < 0)
         goto refuse;
-    start(body, worker, fd, request_head(request));
+    start(body, worker, fd, request);
     return;
 
 refuse:
@@ -276,26 +250,30 @@ void stream_body_wake(struct carrier *carrier)
     pump(of_carrier(carrier));
 }
 
+/* Bytes behind a text: takes the reference, gives another; NULL: no memory. */
+static struct shared *behind(const char *text, struct shared *bytes)
+{
+    size_t size = strlen(text);
+    struct shared *both = bytes ? shared_create(0, size + bytes->size) : NULL;
+
+    if (both) {
+        memcpy(both->data, text, size);
+        memcpy(both->data + size, bytes->data, bytes->size);
+    }
+    shared_unref(bytes);
+    return both;
+}
+
 void stream_body_beat(struct carrier *carrier)
 {
     const char *epoch = store_epoch(worker_store(carrier->worker));
     struct stream_body *body = of_carrier(carrier);
     struct shared *beat;
-    struct buf out;
 
     if (recycle(body))
         return;
     beat = block(body, epoch,
                  event_heartbeat(epoch, carrier_at(carrier), clock_wall_ms()),
                  false);
-    buf_init(&out, HEAD_MAX_BYTES);
-    buf_append_text(&out, body->wire->beat);
-    if (beat)
-        buf_append(&out, beat->data, beat->size);
-    if (!beat || buf_status(&out))
-        stream_break(&body->conn);
-    else
-        send_text(body, out.data, out.size);
-    shared_unref(beat);
-    buf_fini(&out);
+    send_bytes(body, body->wire->beat ? behind(body->wire->beat, beat) : beat);
 }

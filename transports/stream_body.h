@@ -7,7 +7,10 @@
  * and by time, which the cursor makes free. It is ended by closing, not in
  * chunks: so every reader gets the same bytes.
  *
+ * Errors   what cannot be sent for lack of memory ends the stream: the peer
+ *          comes back with its cursor. A refusal is answered as HTTP.
  * Threads  the worker's loop.
+ * Memory   a body frees itself when its connection is gone; the wire is static.
  */
 #ifndef RUNG_STREAM_BODY_H
 #define RUNG_STREAM_BODY_H
@@ -37,11 +40,12 @@ struct stream_wire {
      * nothing. */
     enum err (*ask)(struct stream_body *body, struct request *request,
                     struct follow *follow, struct failure *why);
-    /* More fields of the head; NULL: none. */
-    void (*fields)(struct buf *out, const struct config *config);
+    /* More fields of the head, whose texts may lie in `scratch`; NULL: none. */
+    void (*fields)(struct response *head, struct buf *scratch,
+                   const struct config *config);
     /* The first bytes behind the head. */
     void (*opening)(struct buf *out, const struct stream_body *body);
-    const char *beat; /* what comes before each heartbeat; may be "" */
+    const char *beat; /* what comes before each heartbeat; NULL: nothing */
     /* A burst's bytes as this reader is to get them, the `last` ones of the
      * response or not: a reference, NULL without memory. Borrows. NULL: as they
      * are. */

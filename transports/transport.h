@@ -13,6 +13,11 @@
 
 #include "server/session.h"
 
+/* A stream that is behind reads the log in bursts of so many bytes, and so many
+ * of them before the other connections get their turn. */
+#define BURST_BYTES (64u << 10)
+#define BURSTS_AT_ONCE 16
+
 struct request; /* an HTTP request, see request.h */
 
 /* Why the server ends a carrier. */

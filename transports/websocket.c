@@ -22,9 +22,7 @@
 
 #include <string.h>
 
-#define BURST_BYTES (64u << 10)
-#define BURSTS_AT_ONCE 16 /* then the other connections get their turn */
-#define CALLS_MAX 64      /* in flight: beyond, the peer is not read */
+#define CALLS_MAX 64 /* in flight: beyond, the peer is not read */
 #define REPLIES_MAX (1u << 20)
 #define REFUSED_MAX 1000 /* requests in a row: whoever goes on means harm */
 #define GATHER_BYTES (16u << 10) /* of replies; beyond, they leave at once */

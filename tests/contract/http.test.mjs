@@ -2,6 +2,7 @@
 // errors that say which parameter was wrong.
 
 import assert from 'node:assert/strict';
+import net from 'node:net';
 import { streams } from '../lib/followers.mjs';
 import { raw } from '../lib/http.mjs';
 import { p2p, scenario, story } from '../lib/story.mjs';
@@ -58,6 +59,56 @@ scenario('CORS reflects only listed origins', withFriend, async (scene) => {
                                { headers: { origin: friend } });
   assert.equal(wrong.status, 400);
   assert.equal(wrong.headers['access-control-allow-origin'], friend);
+});
+
+const dated = /^Date: \w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT\r$/im;
+
+story('every answer says its date and which fields a page may read',
+      { ...withFriend, over: overHttp }, async (scene) => {
+  const bob = await scene.person('bob');
+  const { text } = await raw(
+    scene.server.port,
+    `GET /v1/${scene.transport}?callback=f&wait=0` +
+    `&access_token=${bob.token} HTTP/1.1\r\nHost: x\r\n` +
+    `Origin: ${friend}\r\n\r\n`, { until: '\r\n\r\n' });
+
+  assert.match(text, /^HTTP\/1\.1 200 /);
+  assert.match(text, dated);
+  assert.ok(text.includes(`Access-Control-Allow-Origin: ${friend}\r\n`), text);
+  assert.match(text, /^Access-Control-Expose-Headers: Retry-After\r$/m);
+});
+
+scenario('every refusal says its date, and what would be taken instead', {
+  env: { RUNG_MAX_CONNECTIONS: '8', RUNG_WORKERS: '1' },
+}, async ({ server }) => {
+  const ws = 'GET /v1/ws HTTP/1.1\r\nHost: x\r\n';
+  const shake = 'Upgrade: websocket\r\nConnection: Upgrade\r\n' +
+    'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n';
+  const wrong = [
+    ['POST /v1/x HTTP/1.1\r\n\r\n', 400, /^Connection: close\r$/m],
+    [`${ws}${shake}Sec-WebSocket-Version: 12\r\n\r\n`, 426,
+     /^Sec-WebSocket-Version: 13\r\nUpgrade: websocket\r\nConnection: Upgrade/m],
+    [`POST${ws.slice(3)}${shake}Sec-WebSocket-Version: 13\r\n\r\n`, 405,
+     /^Allow: GET, OPTIONS\r$/m],
+    ['GET /v1/poll HTTP/1.1\r\nHost: x\r\n\r\n', 401,
+     /^WWW-Authenticate: Bearer\r$/m],
+  ];
+
+  for (const [bytes, status, field] of wrong) {
+    const { text } = await raw(server.port, bytes, { until: '"error"' });
+    assert.ok(text.startsWith(`HTTP/1.1 ${status} `), text);
+    assert.match(text, dated);
+    assert.match(text, field);
+  }
+  const crowd = Array.from({ length: 8 }, () =>
+    net.connect(server.port, '127.0.0.1').on('error', () => {}));
+  await Promise.all(crowd.map((socket) =>
+    new Promise((resolve) => socket.on('connect', resolve))));
+  const { text } = await raw(server.port, '');
+  crowd.forEach((socket) => socket.destroy());
+  assert.match(text, /^HTTP\/1\.1 503 /);
+  assert.match(text, dated);
+  assert.match(text, /^Retry-After: 5\r$/m);
 });
 
 scenario('a preflight tells a listed origin what it may do', withFriend,

@@ -1,8 +1,8 @@
 /* An HTTP answer: its header fields, and its text. */
-#include "transports/response.h"
+#include "server/response.h"
 
 #include "server/base/clock.h"
-#include "server/refusal.h"
+#include "server/method.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -16,7 +16,7 @@ void response_init(struct response *response, int status, const char *type,
 {
     response->status = status;
     response->body = (struct span){0};
-    response->lasting = false;
+    response->lasting = response->endless = false;
     response->count = 0;
     response_field(response, "Content-Type", type);
     response_field(response, "X-Content-Type-Options", "nosniff");
@@ -32,6 +32,81 @@ void response_field(struct response *response, const char *name,
     response->fields[response->count].name = span_of(name);
     response->fields[response->count].value = span_of(value);
     response->count++;
+}
+
+/* Whoever must upgrade is told to what (RFC 9110 section 15.5.22), and that this
+ * is about the connection (section 7.8). */
+static void add_why(struct response *response, enum err wire)
+{
+    switch (wire) {
+    case ERR_UNAUTHORIZED:
+    case ERR_TOKEN_EXPIRED:
+        response_field(response, "WWW-Authenticate", "Bearer");
+        break;
+    case ERR_UNSUPPORTED_VERSION:
+        response_field(response, "Sec-WebSocket-Version", "13");
+        response_field(response, "Upgrade", "websocket");
+        response_field(response, "Connection", "Upgrade");
+        break;
+    default:
+        break;
+    }
+}
+
+void response_fail(struct response *response, int status,
+                   const struct failure *why, struct buf *text)
+{
+    enum err wire = err_wire(why->err);
+
+    response_init(response, status ? status : err_status(wire),
+                  "application/json", false);
+    failure_write(text, why);
+    if (!buf_status(text))
+        response->body = (struct span){text->data, text->size};
+    if (why->retry_after_ms) {
+        snprintf(response->seconds, sizeof(response->seconds), "%u",
+                 (why->retry_after_ms + 999) / 1000);
+        response_field(response, "Retry-After", response->seconds);
+    }
+    add_why(response, wire);
+}
+
+/* --- as text ------------------------------------------------------------ */
+
+static const char *reason(int status)
+{
+    switch (status) {
+    case 200:
+        return "OK";
+    case 400:
+        return "Bad Request";
+    case 401:
+        return "Unauthorized";
+    case 403:
+        return "Forbidden";
+    case 404:
+        return "Not Found";
+    case 405:
+        return "Method Not Allowed";
+    case 409:
+        return "Conflict";
+    case 410:
+        return "Gone";
+    case 413:
+        return "Content Too Large";
+    case 426:
+        return "Upgrade Required";
+    case 429:
+        return "Too Many Requests";
+    case 431:
+        return "Request Header Fields Too Large";
+    case 500:
+        return "Internal Server Error";
+    case 507:
+        return "Insufficient Storage";
+    default:
+        return "Service Unavailable";
+    }
 }
 
 /* RFC 9110 section 5.6.7. Made once a second. */
@@ -93,13 +168,15 @@ static size_t head_bound(const struct response *response)
 static char *put_head(char *at, const struct response *response, bool last)
 {
     at = put_number(put(at, SPAN("HTTP/1.1 ")), (size_t)response->status);
-    at = put(put(at, SPAN(" ")), span_of(status_reason(response->status)));
+    at = put(put(at, SPAN(" ")), span_of(reason(response->status)));
     at = put(at, SPAN("\r\n"));
     at = put_field(at, SPAN("Date"), span_of(date_now()));
-    if (last)
+    if (last || response->endless)
         at = put_field(at, SPAN("Connection"), SPAN("close"));
     for (size_t i = 0; i < response->count; i++)
         at = put_field(at, response->fields[i].name, response->fields[i].value);
+    if (response->endless)
+        return put(at, SPAN("\r\n"));
     at = put_number(put(at, SPAN("Content-Length: ")), response->body.size);
     return put(at, SPAN("\r\n\r\n"));
 }
