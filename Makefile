@@ -72,7 +72,7 @@ OWN_C    := $(SRCS) $(wildcard tools/*.c tests/unit/*.c tests/lib/*.c \
             tests/fuzz/*.c tests/crash/*.c tests/conformance/*.c bench/*.c \
             bench/load/*.c clients/*.c)
 OWN_H    := $(wildcard $(addsuffix /*.h,$(DIRS)) tests/lib/*.h tests/unit/*.h bench/load/*.h)
-JS_DIRS  := js contract crash clients browser
+JS_DIRS  := js contract hostile crash clients browser
 JS_TESTS  = $(sort $(wildcard $(foreach d,$(JS_DIRS),\
             tests/$d/*.test.js tests/$d/*.test.mjs)))
 

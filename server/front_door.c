@@ -28,9 +28,6 @@
 #define FULL_RETRY_MS 5000
 #define BREATH_MS 100           /* without descriptors: between two tries */
 #define COMPLAIN_AFTER_MS 10000 /* again */
-/* A peer that neither takes nor acknowledges bytes for so long is gone; also
- * what ends readers that stopped reading (tcp(7), TCP_USER_TIMEOUT). */
-#define PEER_SILENCE_MS 120000
 
 struct front_door {
     struct worker *worker;
@@ -85,11 +82,10 @@ static void pass_on(struct worker *worker, int fd, const struct head *head,
 
 static void welcome(struct worker *worker, int fd)
 {
-    int on = 1, silence_ms = PEER_SILENCE_MS;
+    int on = 1;
 
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &silence_ms,
-               sizeof(silence_ms));
+    socket_expect(fd, worker->config->heartbeat_ms);
     if (direct_host_adopt(worker->direct, fd)) {
         close(fd);
         worker_disconnected(worker);

@@ -2,6 +2,8 @@
 #include "server/socket.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -36,6 +38,23 @@ bool socket_skip(int fd, size_t size)
             return false;
     }
     return true;
+}
+
+/* tcp(7): the user timeout ends what waits for acknowledgements or for room at
+ * the peer's, and keep-alive probes, whatever their number. A stream's
+ * heartbeats come before the first of those. */
+void socket_expect(int fd, uint64_t ms)
+{
+    int on = 1;
+    int silence_ms = ms < 1000 ? 1000 : (int)ms;
+    int idle_s = silence_ms / 1000;
+    int between_s = idle_s < 5 ? 1 : idle_s / 5;
+
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &silence_ms,
+               sizeof(silence_ms));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &between_s, sizeof(between_s));
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 }
 
 void socket_close_answered(int fd)

@@ -12,6 +12,7 @@
 #include "server/metrics.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 enum sent {
     SENT_ALL,
@@ -26,6 +27,10 @@ enum sent socket_send(int fd, const struct shared *bytes, size_t *offset,
 /* Take out of the socket what was seen there (MSG_PEEK): TCP drops it without
  * copying (MSG_TRUNC, tcp(7)). False: it broke. */
 MUST_CHECK bool socket_skip(int fd, size_t size);
+/* From now on a peer that for so long neither takes nor acknowledges bytes is
+ * gone, and so is one that reads no more while there are some; where there are
+ * none, it is asked. At least a second. */
+void socket_expect(int fd, uint64_t ms);
 /* Close, so that what was sent last still arrives: unread input would turn the
  * close into a reset that may overtake it. Takes fd. */
 void socket_close_answered(int fd);
