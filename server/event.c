@@ -422,6 +422,17 @@ bool burst_add(struct burst *burst, struct event *given)
     return true;
 }
 
+struct burst *burst_of(const char *epoch, struct event *given)
+{
+    struct burst *burst = given ? burst_create(epoch) : NULL;
+
+    if (burst)
+        (void)burst_add(burst, given); /* a new one has room for a few */
+    else
+        event_unref(given);
+    return burst;
+}
+
 static void append_sse(struct buf *out, const struct burst *burst,
                        const struct event *event)
 {

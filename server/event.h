@@ -79,6 +79,8 @@ void burst_unref(struct burst *burst); /* NULL: nothing */
 /* Takes the reference given. False when memory is short (the reference is
  * dropped then). Only while nobody asked for its bytes. */
 bool burst_add(struct burst *burst, struct event *given);
+/* A burst of this one event. Takes the reference; given NULL: NULL. */
+struct burst *burst_of(const char *epoch, struct event *given);
 struct shared *burst_bytes(struct burst *burst, enum format format);
 
 /* The head of a server's text frame of `size` bytes (RFC 6455 section 5.2):

@@ -231,11 +231,8 @@ static void deliver_entry(struct conversation_watch *watch,
             all_behind(watch);
         return;
     }
-    burst = event ? burst_create(hub->epoch) : NULL;
-    if (!burst || !burst_add(burst, event)) {
-        if (!burst)
-            event_unref(event);
-        burst_unref(burst);
+    burst = burst_of(hub->epoch, event);
+    if (!burst) {
         all_behind(watch);
         return;
     }
@@ -255,7 +252,6 @@ static void deliver_to_own(struct hub *hub, const struct entry *entry)
     struct session *session;
     struct conv_name name;
     struct burst *burst;
-    struct event *event;
 
     if (!watch || entry->kind == ENTRY_DELIVERED ||
         name_parse(&name, entry->conversation))
@@ -266,11 +262,8 @@ static void deliver_to_own(struct hub *hub, const struct entry *entry)
         return;
     if (entry->lsn > session->latest)
         session->latest = entry->lsn;
-    event = event_of_entry(hub->epoch, entry);
-    burst = event ? burst_create(hub->epoch) : NULL;
-    if (event && !burst)
-        event_unref(event);
-    if (burst && burst_add(burst, event))
+    burst = burst_of(hub->epoch, event_of_entry(hub->epoch, entry));
+    if (burst)
         touch_session(session, entry, burst);
     else
         session_behind(session);

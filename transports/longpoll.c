@@ -81,16 +81,10 @@ void longpoll_end(struct carrier *carrier, const struct farewell *why)
 {
     struct longpoll *poll = of(carrier);
     struct burst *burst =
-        burst_create(store_epoch(worker_store(carrier->worker)));
-    struct event *event =
-        event_bye(why->reason, why->message, why->retry_after_ms);
+        burst_of(store_epoch(worker_store(carrier->worker)),
+                 event_bye(why->reason, why->message, why->retry_after_ms));
 
-    if (!burst)
-        event_unref(event);
-    if (burst && event && burst_add(burst, event))
-        answer(poll, burst, false);
-    else
-        answer(poll, NULL, false);
+    answer(poll, burst, false); /* empty without memory */
     burst_unref(burst);
 }
 

@@ -50,13 +50,9 @@ static void send_burst(struct stream_body *body, struct burst *burst)
 static struct shared *block(const struct stream_body *body, const char *epoch,
                             struct event *given, bool last)
 {
-    struct burst *burst = given ? burst_create(epoch) : NULL;
-    struct shared *bytes = NULL;
+    struct burst *burst = burst_of(epoch, given);
+    struct shared *bytes = burst ? bytes_of(body, burst, last) : NULL;
 
-    if (!burst)
-        event_unref(given);
-    else if (burst_add(burst, given))
-        bytes = bytes_of(body, burst, last);
     burst_unref(burst);
     return bytes;
 }

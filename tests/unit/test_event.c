@@ -249,21 +249,37 @@ static void a_burst_is_one_frame(void **state)
     burst_unref(burst);
 }
 
+/* What it cannot hold it lets go of. */
+static void a_burst_of_one_event_takes_it(void **state)
+{
+    struct event *event = event_heartbeat(EPOCH, 5, 1);
+    struct burst *burst = burst_of(EPOCH, event_ref(event));
+
+    (void)state;
+    assert_int_equal(burst->count, 1);
+    assert_int_equal(burst->last, 5);
+    burst_unref(burst);
+    assert_null(burst_of(EPOCH, NULL));
+    mem_fail_nth(1);
+    assert_null(burst_of(EPOCH, event_ref(event)));
+    mem_fail_nth(0);
+    assert_int_equal(event->refs, 1);
+    event_unref(event);
+}
+
 static void sse_carries_cursor_kind_and_data(void **state)
 {
-    struct burst *burst = burst_create(EPOCH);
+    struct burst *burst = burst_of(EPOCH, event_bye("draining", "going", 7));
     struct shared *bytes;
     const char *expected = "event: bye\ndata: ";
 
     (void)state;
-    assert_true(burst_add(burst, event_bye("draining", "going", 7)));
     bytes = burst_bytes(burst, FORMAT_SSE);
     assert_memory_equal(bytes->data, expected, strlen(expected));
     assert_memory_equal(bytes->data + bytes->size - 2, "\n\n", 2);
     burst_unref(burst);
 
-    burst = burst_create(EPOCH);
-    assert_true(burst_add(burst, event_heartbeat(EPOCH, 5, 1)));
+    burst = burst_of(EPOCH, event_heartbeat(EPOCH, 5, 1));
     bytes = burst_bytes(burst, FORMAT_SSE);
     expected = "id: " EPOCH "-5\nevent: heartbeat\ndata: {";
     assert_memory_equal(bytes->data, expected, strlen(expected));
@@ -365,6 +381,7 @@ int main(void)
         cmocka_unit_test(all_readers_of_a_burst_share_its_bytes),
         cmocka_unit_test(a_frame_head_tells_the_length),
         cmocka_unit_test(a_burst_is_one_frame),
+        cmocka_unit_test(a_burst_of_one_event_takes_it),
         cmocka_unit_test(sse_carries_cursor_kind_and_data),
         cmocka_unit_test(each_line_ends),
         cmocka_unit_test(a_part_is_an_array_of_the_length_it_says),
