@@ -2,6 +2,7 @@
  * already, so that delivering a message never parses it. */
 #include "server/event.h"
 
+#include "server/base/eight.h"
 #include "server/script_text.h"
 
 #include <jansson.h>
@@ -24,39 +25,26 @@ void event_unref(struct event *event)
 
 /* --- text --------------------------------------------------------------- */
 
-#define EACH_BYTE(value) (UINT64_C(0x0101010101010101) * (value))
-
-/* Its top bits tell of bytes that are zero, and perhaps of one behind such. */
-static uint64_t zeroes(uint64_t word)
-{
-    return (word - EACH_BYTE(1)) & ~word;
-}
-
 /* Whether all eight are printable ASCII and need no escape. */
-static bool plain_word(uint64_t word)
+static bool plain_eight(uint64_t eight)
 {
-    uint64_t odd = word | ((word - EACH_BYTE(0x20)) & ~word) |
-                   zeroes(word ^ EACH_BYTE('"')) |
-                   zeroes(word ^ EACH_BYTE('\\')) |
-                   zeroes(word ^ EACH_BYTE(0x7f));
+    uint64_t odd = eight | eight_below(eight, ' ') | eight_equal(eight, '"') |
+                   eight_equal(eight, '\\') | eight_equal(eight, 0x7f);
 
-    return !(odd & EACH_BYTE(0x80));
+    return !(odd & EIGHT_TOPS);
 }
 
 static bool plain(struct span text)
 {
-    uint64_t word = EACH_BYTE(' ');
+    uint64_t rest = EIGHT_OF(' ');
     size_t at = 0;
 
-    for (; text.size - at >= sizeof word; at += sizeof word) {
-        memcpy(&word, text.data + at, sizeof word);
-        if (!plain_word(word))
+    for (; text.size - at >= sizeof rest; at += sizeof rest)
+        if (!plain_eight(eight_load(text.data + at)))
             return false;
-    }
-    word = EACH_BYTE(' ');
     if (text.size > at)
-        memcpy(&word, text.data + at, text.size - at);
-    return plain_word(word);
+        memcpy(&rest, text.data + at, text.size - at);
+    return plain_eight(rest);
 }
 
 static int append_dumped(const char *data, size_t size, void *buf)

@@ -1,6 +1,8 @@
 /* The head of an HTTP/1 request, checked strictly (RFC 9110, RFC 9112). */
 #include "server/head.h"
 
+#include "server/base/eight.h"
+
 #include <string.h>
 #include <strings.h>
 
@@ -43,15 +45,12 @@ static bool is_token(struct span text)
  * for heads are read for every poll. */
 static size_t sound_bytes(struct span text, unsigned char least)
 {
-    const uint64_t ones = UINT64_MAX / 255, tops = ones << 7;
     size_t i = 0;
 
     for (; i + 8 <= text.size; i += 8) {
-        uint64_t eight, del;
+        uint64_t eight = eight_load(text.data + i);
 
-        memcpy(&eight, text.data + i, 8);
-        del = eight ^ (ones * 0x7f);
-        if ((((eight - ones * least) & ~eight) | ((del - ones) & ~del)) & tops)
+        if ((eight_below(eight, least) | eight_equal(eight, 0x7f)) & EIGHT_TOPS)
             break;
     }
     return i;

@@ -2,10 +2,10 @@
  * copy where none is asked for. */
 #include "server/jtext_inside.h"
 
+#include "server/base/eight.h"
 #include "server/utf8.h"
 
 #include <assert.h>
-#include <endian.h>
 #include <string.h>
 
 /* --- escapes -------------------------------------------------------------- */
@@ -94,23 +94,15 @@ static bool scan_escape(struct jtext_scan *scan)
 
 /* --- scanning ------------------------------------------------------------- */
 
-#define EACH_BYTE(c) (UINT64_C(0x0101010101010101) * (c))
-
 /* Of eight bytes, the top bit of the first that is not ASCII, or a control
- * character, a quote or a backslash; 0: there is none. Bits above it may be
- * wrong. (Hacker's Delight, section 6-1.) */
+ * character, a quote or a backslash, see borrow_note; 0: there is none. */
 static uint64_t first_stop(const char *at)
 {
-    uint64_t word, quote, backslash;
+    uint64_t eight = eight_load(at);
 
-    memcpy(&word, at, sizeof(word));
-    word = le64toh(word); /* the first byte is the lowest */
-    quote = word ^ EACH_BYTE('"');
-    backslash = word ^ EACH_BYTE('\\');
-    return (word | ((word - EACH_BYTE(0x20)) & ~word) |
-            ((quote - EACH_BYTE(1)) & ~quote) |
-            ((backslash - EACH_BYTE(1)) & ~backslash)) &
-           EACH_BYTE(0x80);
+    return (eight | eight_below(eight, ' ') | eight_equal(eight, '"') |
+            eight_equal(eight, '\\')) &
+           EIGHT_TOPS;
 }
 
 static bool is_stop(char c)

@@ -1,8 +1,7 @@
 /* UTF-8, checked one sequence at a time (The Unicode Standard, table 3-7). */
 #include "server/utf8.h"
 
-#include <stdint.h>
-#include <string.h>
+#include "server/base/eight.h"
 
 static bool is_tail(unsigned char c)
 {
@@ -33,16 +32,10 @@ size_t utf8_sequence(const char *text, size_t left)
 /* So many bytes from here on are ASCII, counted by eights. */
 static size_t ascii_bytes(const char *text, size_t size)
 {
-    const uint64_t tops = UINT64_MAX / 255 * 0x80;
     size_t i = 0;
 
-    for (; i + 8 <= size; i += 8) {
-        uint64_t eight;
-
-        memcpy(&eight, text + i, 8);
-        if (eight & tops)
-            break;
-    }
+    while (i + 8 <= size && !(eight_load(text + i) & EIGHT_TOPS))
+        i += 8;
     return i;
 }
 
