@@ -99,7 +99,6 @@ enum err carrier_open(struct carrier *carrier, struct worker *worker,
     list_append(&worker->hub->all, &carrier->all);
     list_append(&carrier->session->own, &carrier->own);
     carrier->session->carrier_count++;
-    worker->hub->carriers++;
     metrics_add(worker->metrics.carriers[via->by], 1);
     if (via->stream)
         arm_beat(carrier);
@@ -144,7 +143,6 @@ void carrier_close(struct carrier *carrier)
     watch_release(carrier->watch);
     carrier_drop_device(carrier);
     carrier->session->carrier_count--;
-    worker->hub->carriers--;
     metrics_sub(worker->metrics.carriers[carrier->via->by], 1);
     session_put(carrier->session);
 }

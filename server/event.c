@@ -454,8 +454,8 @@ static struct shared *join(const struct burst *burst, char separator,
                            struct span head, struct span tail)
 {
     size_t separators = burst->count ? burst->count - 1 : 0;
-    struct shared *bytes = shared_create(0, head.size + burst->json_bytes +
-                                                separators + tail.size);
+    struct shared *bytes =
+        shared_create(head.size + burst->json_bytes + separators + tail.size);
     char *at;
 
     if (!bytes)
@@ -504,7 +504,7 @@ static struct shared *blocks(const struct burst *burst,
     (void)buf_reserve(&out, burst->json_bytes + burst->count * 80);
     for (size_t i = 0; i < burst->count; i++)
         append(&out, burst, burst->events[i]);
-    bytes = buf_status(&out) ? NULL : shared_create(0, out.size);
+    bytes = buf_status(&out) ? NULL : shared_create(out.size);
     if (bytes)
         memcpy(bytes->data, out.data, out.size);
     buf_fini(&out);

@@ -190,7 +190,6 @@ enum err head_request_line(struct head *head, struct span method,
     if (!path.size)
         return fail(why, ERR_BAD_REQUEST, "the target must be a path");
     head->method = method;
-    head->target = target;
     split_target(head, path);
     return ERR_NONE;
 }

@@ -35,7 +35,7 @@
     F(ws_version, "sec-websocket-version")
 
 struct head {
-    struct span method, target;
+    struct span method;
     struct span path, query; /* the target's; query without its '?' */
     unsigned minor;          /* HTTP/1.minor: 0 or 1 */
 #define F(member, name) struct span member;

@@ -52,11 +52,6 @@ lsn hub_head(const struct hub *hub)
     return hub->head;
 }
 
-size_t hub_carriers(const struct hub *hub)
-{
-    return hub->carriers;
-}
-
 /* --- touching carriers -------------------------------------------------- */
 
 static void now_due(struct hub *hub, struct carrier *carrier)
@@ -525,11 +520,6 @@ void hub_announce(struct hub *hub, struct commit *commit)
 }
 
 /* --- draining ----------------------------------------------------------- */
-
-void hub_store_marks(struct hub *hub)
-{
-    sessions_record(hub);
-}
 
 void hub_drain(struct hub *hub)
 {

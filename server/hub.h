@@ -27,6 +27,5 @@ void hub_store_marks(struct hub *hub);
 /* Say goodbye to everyone, each with its own delay up to bye_spread_ms: calls
  * every carrier's via->end(). Used when draining. */
 void hub_drain(struct hub *hub);
-size_t hub_carriers(const struct hub *hub);
 
 #endif

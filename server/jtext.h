@@ -53,7 +53,8 @@ struct jtext_object {
     struct span rest; /* from the first that is not among `members` */
 };
 
-/* One value, with nothing but blanks around it. */
+/* One value, with nothing but blanks around it. For the tests, which try values
+ * of every kind: a request is an object. */
 MUST_CHECK enum err jtext_read(struct span text, struct jtext *out);
 /* The same when it must be an object. `inner` may be NULL, else the members of
  * its member `inner_name` go there in the same pass. What is not there, or no

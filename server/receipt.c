@@ -293,8 +293,6 @@ static void record_now(struct session *session)
         record_later(session, RETRY_MS);
     else if (!all || at < session->presenting)
         record_later(session, all ? RECORD_MS : 0); /* late_note */
-    else
-        session->presented = at;
 }
 
 void session_record(struct wheel_node *node)

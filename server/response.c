@@ -184,7 +184,7 @@ static char *put_head(char *at, const struct response *response, bool last)
 struct shared *response_text(const struct response *response, bool last)
 {
     struct shared *text =
-        shared_create(0, head_bound(response) + response->body.size);
+        shared_create(head_bound(response) + response->body.size);
     char *end;
 
     if (!text)

@@ -60,7 +60,6 @@ struct port {
      * before the done() of that commit's submissions. Borrowed: ref it to keep
      * it. */
     void (*announce)(struct port *port, struct commit *commit);
-    struct metrics *metrics; /* unused by the sequencer; the owner's */
 };
 MUST_CHECK enum err port_init(struct port *port, uv_loop_t *loop,
                               void (*announce)(struct port *, struct commit *));

@@ -458,7 +458,7 @@ void session_put(struct session *session)
         forget_one(hub);
 }
 
-void sessions_record(struct hub *hub)
+void hub_store_marks(struct hub *hub)
 {
     struct known_session *known, *next;
 

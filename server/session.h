@@ -64,9 +64,8 @@ struct session {
     unsigned refs;
     struct interest **interests; /* stints, see watch.h */
     size_t interest_count, interest_room;
-    lsn latest;    /* nothing newer than this concerns the user */
-    lsn presented; /* newest cursor any device has presented and was recorded */
-    lsn presenting; /* the same, not recorded yet */
+    lsn latest;     /* nothing newer than this concerns the user */
+    lsn presenting; /* newest cursor that any device has presented */
     uint64_t recorded_ms;
     bool record_armed;
     struct wheel_node record;

@@ -76,7 +76,6 @@ struct hub {
     struct worker *worker;
     const char *epoch;
     lsn head;
-    size_t carriers;
     struct known_session *sessions; /* uthash */
     struct known_watch *watches;    /* uthash */
     struct known_name *names;       /* uthash: channels that are watched */
@@ -122,7 +121,6 @@ void interest_close(struct session *session, conv_no conv, uint64_t to_seq,
 /* The open interest in `conv`, or NULL. */
 struct interest *interest_find(const struct session *session, conv_no conv);
 void sessions_free(struct hub *hub);          /* all of them; at the end */
-void sessions_record(struct hub *hub);        /* do not wait for the timers */
 void session_record(struct wheel_node *node); /* receipt.c: the timer fired */
 
 /* --- carriers: carrier.c, attach.c, catch_up.c -------------------------- */

@@ -39,15 +39,8 @@ enum err reader_begin(struct reader *reader)
 
     assert(!reader->begun);
     err = tx_renew(&reader->tx);
-    if (err)
-        return err;
-    err = log_last(&reader->tx, &reader->head);
-    if (err) {
-        tx_park(&reader->tx);
-        return err;
-    }
-    reader->begun = true;
-    return ERR_NONE;
+    reader->begun = !err;
+    return err;
 }
 
 void reader_end(struct reader *reader)
@@ -56,12 +49,6 @@ void reader_end(struct reader *reader)
         return;
     tx_park(&reader->tx);
     reader->begun = false;
-}
-
-lsn reader_head(const struct reader *reader)
-{
-    assert(reader->begun);
-    return reader->head;
 }
 
 /* --- conversations ------------------------------------------------------- */

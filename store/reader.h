@@ -26,7 +26,6 @@ MUST_CHECK enum err reader_create(struct reader **out, struct store *store);
 void reader_destroy(struct reader *reader);
 MUST_CHECK enum err reader_begin(struct reader *reader);
 void reader_end(struct reader *reader);
-lsn reader_head(const struct reader *reader); /* of the snapshot */
 
 /* --- lookups ------------------------------------------------------------ */
 

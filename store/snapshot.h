@@ -12,7 +12,6 @@ struct reader {
     struct store *store;
     struct tx tx;
     bool begun;
-    lsn head;
     struct source *heap; /* mixed_read()'s, kept between calls */
     size_t heap_size, heap_capacity;
 };

@@ -35,7 +35,7 @@ static struct shared *dress(const struct stream_body *body,
     (void)body;
     if (!last)
         return shared_ref(bytes);
-    closing = shared_create(0, size + sizeof(end) - 1);
+    closing = shared_create(size + sizeof(end) - 1);
     if (!closing)
         return NULL;
     memcpy(closing->data, bytes->data, size);

@@ -153,7 +153,7 @@ static void send_event(struct websocket *ws, struct event *given)
 {
     char head[FRAME_HEAD_MAX];
     size_t size = given ? frame_head(head, given->size) : 0;
-    struct shared *bytes = given ? shared_create(0, size + given->size) : NULL;
+    struct shared *bytes = given ? shared_create(size + given->size) : NULL;
 
     if (bytes) {
         memcpy(bytes->data, head, size);

@@ -226,7 +226,7 @@ static void deadline_passed(struct wheel_node *node)
 /* To a full socket the newest will do (RFC 6455 section 5.5.3). */
 static void owe_pong(struct ws_peer *peer, const char *frame, size_t size)
 {
-    struct shared *pong = shared_create(0, size);
+    struct shared *pong = shared_create(size);
 
     if (!pong)
         return;

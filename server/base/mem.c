@@ -64,18 +64,18 @@ void mem_free(void *ptr)
     free(ptr);
 }
 
-struct shared *shared_create(size_t head, size_t size)
+struct shared *shared_create(size_t size)
 {
-    if (size > SIZE_MAX / 2 || head > SIZE_MAX / 4)
+    if (size > SIZE_MAX / 2)
         return NULL;
 
-    struct shared *shared = mem_alloc(sizeof(*shared) + head + size);
+    struct shared *shared = mem_alloc(sizeof(*shared) + size);
 
     if (!shared)
         return NULL;
     atomic_init(&shared->refs, 1);
     shared->size = size;
-    shared->data = (char *)(shared + 1) + head;
+    shared->data = (char *)(shared + 1);
     return shared;
 }
 

@@ -26,15 +26,14 @@ void mem_free(void *ptr);
 size_t mem_fail_nth(size_t nth);
 
 /* Bytes shared by several owners, e.g. one encoded message by all its readers.
- * `head` bytes of writable scratch sit in front of `data` (libwebsockets needs
- * LWS_PRE of them to build a frame header in place). */
+ */
 struct shared {
     atomic_int refs;
     size_t size; /* of data */
-    char *data;  /* points into this allocation, behind the scratch */
+    char *data;  /* points into this allocation */
 };
 
-struct shared *shared_create(size_t head, size_t size); /* refs 1, or NULL */
+struct shared *shared_create(size_t size);        /* refs 1, or NULL */
 struct shared *shared_ref(struct shared *shared); /* returns its argument */
 void shared_unref(struct shared *shared);         /* NULL: nothing */
 

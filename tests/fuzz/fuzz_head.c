@@ -24,15 +24,23 @@ static void need_sound(struct span value)
     }
 }
 
+/* No control character, no blank, and the mark and the fragment elsewhere. */
+static void need_piece(struct span piece, char other)
+{
+    need_sound(piece);
+    for (size_t i = 0; i < piece.size; i++)
+        need(piece.data[i] != ' ' && piece.data[i] != '\t' &&
+             piece.data[i] != '#' && piece.data[i] != other);
+}
+
 static void check_whole(const struct head *head, size_t size)
 {
     need(head->size > 0 && head->size <= size);
     need(head->method.size > 0 && head->path.size > 0);
-    need(!memchr(head->target.data, ' ', head->target.size));
-    need(!memchr(head->target.data, '\0', head->target.size));
     need(!(head->has_length && head->transfer_encoding));
     need(head->minor == 0 || head->host.data);
-    need_sound(head->target);
+    need_piece(head->path, '?');
+    need_piece(head->query, ' ');
 #define F(member, name) need_sound(head->member);
     HEAD_FIELDS(F)
 #undef F

@@ -359,10 +359,11 @@ const char *mixed_of(struct given *given, const char *user, lsn cursor)
                         &stints),
          "no stints");
     must(!mixed_read(reader, span_of(user), stints.list, stints.count, &cursor,
-                     reader_head(reader), write_entry, write_gap, text, &more),
+                     store_head(given->store), write_entry, write_gap, text,
+                     &more),
          "no mixed chain");
     must(!more, "more, without being stopped");
-    must(cursor >= reader_head(reader), "the cursor is not at the head");
+    must(cursor >= store_head(given->store), "the cursor is not at the head");
     reader_done(reader);
     return text_of_buf(text);
 }

@@ -177,7 +177,7 @@ static bool see_trim(struct span app, struct span conversation, uint64_t mark,
     return true;
 }
 
-static enum err read_with(struct reader *r)
+static enum err read_with(struct given *g, struct reader *r)
 {
     struct span app = SPAN(GIVEN_APP), bob = SPAN("bob");
     struct conversation conv;
@@ -193,7 +193,7 @@ static enum err read_with(struct reader *r)
         err = reader_stints(r, app, bob, take_stint, &take);
     if (!err)
         err = mixed_read(r, bob, take.stints, take.count, &cursor,
-                         reader_head(r), see, see_gap, NULL, &more);
+                         store_head(g->store), see, see_gap, NULL, &more);
     if (!err)
         err = chain_read(r, conv.no, 1, 9, true, see, NULL);
     if (!err)
@@ -217,7 +217,7 @@ static enum err read_all(struct given *g)
     if (!err)
         err = reader_begin(reader);
     if (!err) {
-        err = read_with(reader);
+        err = read_with(g, reader);
         reader_end(reader);
     }
     reader_destroy(reader);

@@ -67,7 +67,7 @@ static int then_all_is_closed(void **state)
 
 static struct shared *given_bytes(size_t size, char c)
 {
-    struct shared *bytes = shared_create(0, size);
+    struct shared *bytes = shared_create(size);
 
     assert_non_null(bytes);
     memset(bytes->data, c, size);
