@@ -15,14 +15,9 @@
 static enum err parse_number(struct span text, const char *name, uint64_t min,
                              uint64_t max, uint64_t *out, struct failure *why)
 {
-    uint64_t number = 0;
-    bool ok = text.size > 0 && text.size <= 16;
+    uint64_t number;
 
-    for (size_t i = 0; ok && i < text.size; i++) {
-        ok = text.data[i] >= '0' && text.data[i] <= '9';
-        number = number * 10 + (uint64_t)(text.data[i] - '0');
-    }
-    if (!ok || number < min || number > max)
+    if (!u64_read(text, &number) || number < min || number > max)
         return fail(why, ERR_BAD_REQUEST,
                     "'%s' must be a whole number from %llu to %llu", name,
                     (unsigned long long)min, (unsigned long long)max);

@@ -83,14 +83,13 @@ size_t cursor_write(char out[CURSOR_MAX_BYTES], const char *epoch, lsn at)
 
 enum err cursor_parse(struct span text, char epoch[9], lsn *at)
 {
-    uint64_t number = 0;
-    size_t i = 9;
+    struct span digits;
 
     epoch[0] = 0;
     *at = 0;
     if (span_is(text, "0"))
         return ERR_NONE;
-    if (text.size < 10 || text.size > 9 + 16 || text.data[8] != '-')
+    if (text.size < 10 || text.data[8] != '-')
         return ERR_BAD_REQUEST;
     for (size_t digit = 0; digit < 8; digit++) {
         char c = text.data[digit];
@@ -98,16 +97,13 @@ enum err cursor_parse(struct span text, char epoch[9], lsn *at)
         if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
             return ERR_BAD_REQUEST;
     }
-    if (text.data[i] == '0' && text.size > i + 1)
+    digits = (struct span){text.data + 9, text.size - 9};
+    if (digits.data[0] == '0' && digits.size > 1)
         return ERR_BAD_REQUEST;
-    for (; i < text.size; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9')
-            return ERR_BAD_REQUEST;
-        number = number * 10 + (uint64_t)(text.data[i] - '0');
-    }
+    if (!u64_read(digits, at))
+        return ERR_BAD_REQUEST;
     memcpy(epoch, text.data, 8);
     epoch[8] = 0;
-    *at = number;
     return ERR_NONE;
 }
 

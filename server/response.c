@@ -139,14 +139,7 @@ static char *put(char *at, struct span text)
 
 static char *put_number(char *at, size_t number)
 {
-    char digits[20]; /* as many as 2^64 - 1 has */
-    size_t i = sizeof(digits);
-
-    do {
-        digits[--i] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number);
-    return put(at, (struct span){digits + i, sizeof(digits) - i});
+    return at + u64_write(at, number);
 }
 
 static char *put_field(char *at, struct span name, struct span value)

@@ -84,15 +84,8 @@ static struct span take_part(struct span *rest)
 
 static bool parse_inbox(struct span text, uint64_t *out)
 {
-    uint64_t number = 0;
-
-    if (!all_digits(text) || text.size > 16 ||
-        without_zeros(text).size != text.size)
-        return false;
-    for (size_t i = 0; i < text.size; i++)
-        number = number * 10 + (uint64_t)(text.data[i] - '0');
-    *out = number;
-    return number < INBOX_END;
+    return u64_read(text, out) && without_zeros(text).size == text.size &&
+           *out < INBOX_END;
 }
 
 enum err name_parse(struct conv_name *out, struct span text)
@@ -120,24 +113,10 @@ enum err name_parse(struct conv_name *out, struct span text)
     return ERR_NONE;
 }
 
-static size_t write_number(char *out, uint64_t number)
-{
-    char digits[20];
-    size_t count = 0;
-
-    do {
-        digits[count++] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
-    for (size_t i = 0; i < count; i++)
-        out[i] = digits[count - 1 - i];
-    return count;
-}
-
 size_t name_write(char out[CONVERSATION_MAX_BYTES],
                   const struct conv_name *name)
 {
-    size_t at = write_number(out, name->inbox);
+    size_t at = u64_write(out, name->inbox);
 
     assert(name->inbox < INBOX_END && name_ok(name->a));
     out[at++] = ':';

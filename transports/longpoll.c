@@ -94,21 +94,17 @@ static enum err wait_of(struct request *request, uint64_t *wait_ms,
                         struct failure *why)
 {
     struct span text = request_param(request, "wait");
-    unsigned seconds = 0;
+    uint64_t seconds;
 
     if (!text.data) {
         *wait_ms = WAIT_DEFAULT_S * 1000ull;
         return ERR_NONE;
     }
-    for (size_t i = 0; i < text.size; i++)
-        seconds = text.size <= 2 && text.data[i] >= '0' && text.data[i] <= '9'
-                      ? seconds * 10 + (unsigned)(text.data[i] - '0')
-                      : WAIT_MAX_S + 1;
-    if (!text.size || seconds > WAIT_MAX_S)
+    if (text.size > 2 || !u64_read(text, &seconds) || seconds > WAIT_MAX_S)
         return fail(why, ERR_BAD_REQUEST,
                     "'wait' must be a whole number of seconds from 0 to %d",
                     WAIT_MAX_S);
-    *wait_ms = seconds * 1000ull;
+    *wait_ms = seconds * 1000;
     return ERR_NONE;
 }
 

@@ -86,6 +86,19 @@ size_t u64_write(char out[U64_DIGITS], uint64_t number)
     return sizeof(digits) - at;
 }
 
+bool u64_read(struct span text, uint64_t *out)
+{
+    *out = 0;
+    if (!text.size || text.size > 16)
+        return false;
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return false;
+        *out = *out * 10 + (uint64_t)(text.data[i] - '0');
+    }
+    return true;
+}
+
 void buf_append_u64(struct buf *buf, uint64_t number)
 {
     char digits[U64_DIGITS];

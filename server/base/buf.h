@@ -80,5 +80,8 @@ MUST_CHECK enum err buf_status(const struct buf *buf);
 /* The same into memory of one's own, not terminated; returns its length. */
 #define U64_DIGITS 20 /* as many as 2^64 - 1 has */
 size_t u64_write(char out[U64_DIGITS], uint64_t number);
+/* Whether a text is 1 to 16 decimal digits, leading zeros among them or not,
+ * and the number that they are; else *out is not to be used. */
+bool u64_read(struct span text, uint64_t *out);
 
 #endif

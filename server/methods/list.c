@@ -168,7 +168,7 @@ static enum err position(struct call *call, lsn *before)
         err = param_string(call, &value, &text);
     if (err)
         return err;
-    if (!param_digits(text, before))
+    if (!u64_read(text, before))
         return param_refuse(call, "before", "the 'before' of an earlier answer",
                             &value);
     return ERR_NONE;

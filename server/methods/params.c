@@ -59,19 +59,6 @@ void params_forget(struct scrap *scraps)
     }
 }
 
-bool param_digits(struct span text, uint64_t *out)
-{
-    *out = 0;
-    if (!text.size || text.size > 16)
-        return false;
-    for (size_t i = 0; i < text.size; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9')
-            return false;
-        *out = *out * 10 + (uint64_t)(text.data[i] - '0');
-    }
-    return true;
-}
-
 static double real_of(struct span text)
 {
     json_t *real = json_loadb(text.data, text.size, JSON_DECODE_ANY, NULL);

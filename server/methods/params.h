@@ -18,8 +18,6 @@ bool param_given(const struct call *call, const char *name);
 /* What a JTEXT_STRING says. */
 MUST_CHECK enum err param_string(struct call *call, const struct jtext *string,
                                  struct span *out);
-/* Whether a text is 1 to 16 decimal digits, and the number that they are. */
-bool param_digits(struct span text, uint64_t *out);
 
 /* "'limit' must be a whole number from 1 to 200, got 0"; `got` may be NULL. */
 MUST_CHECK enum err param_refuse(struct call *call, const char *name,

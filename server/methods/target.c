@@ -77,7 +77,7 @@ enum err target_named(struct call *call, struct target *out)
         err = param_string(call, &value, &text);
     if (err)
         return err;
-    out->by_number = is_number(&value, &no) || param_digits(text, &no);
+    out->by_number = is_number(&value, &no) || u64_read(text, &no);
     if (out->by_number)
         err = name_by_number(call, no, out);
     else if (!text.data || take_name(out, text))

@@ -48,6 +48,23 @@ static void appending_nothing_is_fine(void **state)
     buf_fini(&buf);
 }
 
+static void up_to_sixteen_digits_are_a_number(void **state)
+{
+    static const char *const none[] = {
+        "", "-1", "+1", " 1", "1 ", "1x", "0x1", "1.0", "10000000000000000"};
+    uint64_t number;
+
+    (void)state;
+    assert_true(u64_read(SPAN("0"), &number));
+    assert_int_equal(number, 0);
+    assert_true(u64_read(SPAN("0017"), &number));
+    assert_int_equal(number, 17);
+    assert_true(u64_read(SPAN("9999999999999999"), &number));
+    assert_true(number == 9999999999999999);
+    for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++)
+        assert_false(u64_read(span_of(none[i]), &number));
+}
+
 static void the_maximum_can_be_filled_but_not_passed(void **state)
 {
     struct buf buf;
@@ -151,6 +168,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(appends_follow_each_other),
         cmocka_unit_test(appending_nothing_is_fine),
+        cmocka_unit_test(up_to_sixteen_digits_are_a_number),
         cmocka_unit_test(the_maximum_can_be_filled_but_not_passed),
         cmocka_unit_test(a_failed_buffer_takes_no_more_until_reset),
         cmocka_unit_test(running_out_of_memory_changes_nothing),
