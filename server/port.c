@@ -1,6 +1,4 @@
-/* A worker's side of the sequencer: commits that are shared, and ports at which
- * a worker is told of them.
- */
+/* Commits that are shared, and ports at which a worker is told of them. */
 #include "server/port.h"
 
 #include "server/base/list.h"

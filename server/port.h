@@ -1,15 +1,63 @@
-/* What the sequencer makes for its ports; others see sequencer.h.
+/* A worker's side of the sequencer: what it submits, the commits that it is
+ * told of, and the port at which it is told.
  *
+ * Units    as in store/entry.h.
  * Errors   NULL, or ERR_NOMEM, when memory is short.
- * Threads  made and filled on the sequencer thread; once posted, an
- *          announcement belongs to the port's loop.
- * Memory   an announcement is owned by its maker until it is posted to the
+ * Threads  a port belongs to its loop. Commits and announcements are made and
+ *          filled on the sequencer thread; once posted, an announcement
+ *          belongs to the port's loop, and a commit is immutable.
+ * Memory   a submission is owned by its maker; the sequencer borrows it from
+ *          submit until `done`. A commit is shared by counted references. An
+ *          announcement is owned by its maker until it is posted to the
  *          mailbox of a port, which frees it and drops its commit.
  */
 #ifndef RUNG_PORT_H
 #define RUNG_PORT_H
 
-#include "server/sequencer.h"
+#include "server/base/mailbox.h"
+#include "store/append.h"
+
+/* One entry that was committed. */
+struct committed {
+    struct entry entry; /* assigned fields filled in; spans into the commit */
+    bool created;       /* it created its conversation */
+};
+
+/* What one group commit wrote, in lsn order; immutable, shared by workers. */
+struct commit {
+    atomic_int refs;
+    lsn head; /* the last entry's */
+    size_t count;
+    struct committed *entries;
+    struct buf bytes;
+};
+struct commit *commit_ref(struct commit *commit);
+void commit_unref(struct commit *commit); /* any thread; NULL: nothing */
+
+struct submission {
+    struct letter letter; /* the sequencer's */
+    struct port *port;    /* where to be answered; set by the maker */
+    struct entry entry;   /* set by the maker; spans into memory that lives
+                             until done() */
+    void (*done)(struct submission *submission); /* on the port's loop */
+    struct applied applied;                      /* filled in before done() */
+    struct failure failure;                      /* err ERR_NONE on success */
+    struct submission *next; /* the sequencer's, then the announcement's */
+    size_t size;             /* the sequencer's: what it weighs in the queue */
+};
+
+struct port {
+    struct mailbox box; /* init by port_init() */
+    /* On the port's loop, once per commit that wrote something, in order,
+     * before the done() of that commit's submissions. Borrowed: ref it to keep
+     * it. */
+    void (*announce)(struct port *port, struct commit *commit);
+};
+MUST_CHECK enum err port_init(struct port *port, uv_loop_t *loop,
+                              void (*announce)(struct port *, struct commit *));
+void port_close(struct port *port, uv_close_cb closed);
+
+/* --- the sequencer's ----------------------------------------------------- */
 
 /* What one port is told after one commit. */
 struct announcement {

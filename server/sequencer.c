@@ -10,7 +10,6 @@
 #include "server/base/list.h"
 #include "server/base/mem.h"
 #include "server/base/trace.h"
-#include "server/port.h"
 #include "server/retention_pass.h"
 
 #include <stdlib.h>
@@ -411,16 +410,16 @@ static void run(void *arg)
 
 static enum err start_timers(struct sequencer *sequencer)
 {
-    uv_timer_t *timers[] = {&sequencer->life, &sequencer->retention.timer,
-                            &sequencer->syncer};
+    uv_timer_t *timers[] = {&sequencer->life, &sequencer->syncer,
+                            &sequencer->retention.timer};
+    void *owners[] = {sequencer, sequencer, &sequencer->retention};
     const struct config *config = sequencer->config;
 
     for (size_t i = 0; i < sizeof timers / sizeof *timers; i++) {
         if (uv_timer_init(&sequencer->loop, timers[i]))
             return ERR_UNAVAILABLE;
-        timers[i]->data = sequencer;
+        timers[i]->data = owners[i];
     }
-    sequencer->retention.timer.data = &sequencer->retention;
     uv_timer_start(&sequencer->life, life_sign, 0, LIFE_SIGN_MS);
     retention_pass_schedule(&sequencer->retention, config);
     if (config->durability == DURABILITY_RELAXED)

@@ -250,7 +250,7 @@ void stream_body_wake(struct carrier *carrier)
 static struct shared *behind(const char *text, struct shared *bytes)
 {
     size_t size = strlen(text);
-    struct shared *both = bytes ? shared_create(0, size + bytes->size) : NULL;
+    struct shared *both = bytes ? shared_create(size + bytes->size) : NULL;
 
     if (both) {
         memcpy(both->data, text, size);
