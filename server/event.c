@@ -500,9 +500,7 @@ static struct shared *blocks(const struct burst *burst,
     (void)buf_reserve(&out, burst->json_bytes + burst->count * 80);
     for (size_t i = 0; i < burst->count; i++)
         append(&out, burst, burst->events[i]);
-    bytes = buf_status(&out) ? NULL : shared_create(out.size);
-    if (bytes)
-        memcpy(bytes->data, out.data, out.size);
+    bytes = buf_status(&out) ? NULL : shared_copy(out.data, out.size);
     buf_fini(&out);
     return bytes;
 }

@@ -4,7 +4,10 @@
  * they are in, and for those conversations who listens. A commit costs the
  * listeners of the conversations it touched, nothing for anyone else.
  *
- * Threads  the worker's loop. Memory: owned by the worker.
+ * Errors   hub_create(): ERR_NOMEM. The rest cannot fail: without memory, whom
+ *          a commit concerns reads it from the log, or is told to come back.
+ * Threads  the worker's loop.
+ * Memory   owned by the worker. A commit is borrowed during the call.
  */
 #ifndef RUNG_HUB_H
 #define RUNG_HUB_H

@@ -65,7 +65,7 @@ void response_fail(struct response *response, int status,
         response->body = (struct span){text->data, text->size};
     if (why->retry_after_ms) {
         snprintf(response->seconds, sizeof(response->seconds), "%u",
-                 (why->retry_after_ms + 999) / 1000);
+                 retry_after_s(why->retry_after_ms));
         response_field(response, "Retry-After", response->seconds);
     }
     add_why(response, wire);

@@ -142,8 +142,8 @@ lsn carrier_at(const struct carrier *carrier);
 /* For answers in single-chain mode: the seq reached; 0 before the first. */
 uint64_t carrier_seq(const struct carrier *carrier);
 
-/* Park until deadline_ms: the transport's wake() or deliver() or expire()
- * comes. Only when level. */
+/* Park for at most wait_ms: then the transport's beat() comes, unless wake(),
+ * deliver() or end() came before. Only when level. */
 void carrier_park(struct carrier *carrier, uint64_t wait_ms);
 
 /* Who is at its other end: the session's user, with the device and the expiry

@@ -63,9 +63,7 @@ static struct shared *dress(const struct stream_body *body,
     buf_append(&out, bytes->data, bytes->size);
     buf_append_text(&out, "])</script>\n");
     if (!buf_status(&out))
-        script = shared_create(out.size);
-    if (script)
-        memcpy(script->data, out.data, out.size);
+        script = shared_copy(out.data, out.size);
     buf_fini(&out);
     return script;
 }

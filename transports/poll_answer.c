@@ -149,7 +149,7 @@ void poll_answer(struct request *request, struct carrier *carrier,
     buf_init(&out, SIZE_MAX / 2);
     poll_answer_write(&out, carrier, burst, more);
     if (retry_after_ms) {
-        snprintf(seconds, sizeof(seconds), "%u", (retry_after_ms + 999) / 1000);
+        snprintf(seconds, sizeof(seconds), "%u", retry_after_s(retry_after_ms));
         reply.headers[0].name = "Retry-After";
         reply.headers[0].value = seconds;
     }

@@ -62,6 +62,13 @@ struct failure {
     char message[232];       /* always terminated; never empty after fail() */
 };
 
+/* As Retry-After has it (RFC 9110 section 10.2.3): in whole seconds, never too
+ * early. */
+static inline unsigned retry_after_s(uint32_t retry_after_ms)
+{
+    return retry_after_ms / 1000 + (retry_after_ms % 1000 > 0);
+}
+
 const char *err_code(enum err err); /* "storage_full" */
 int err_status(enum err err);       /* 507 */
 const char *err_text(enum err err); /* the default text */

@@ -79,6 +79,15 @@ struct shared *shared_create(size_t size)
     return shared;
 }
 
+struct shared *shared_copy(const void *data, size_t size)
+{
+    struct shared *shared = shared_create(size);
+
+    if (shared && size)
+        memcpy(shared->data, data, size);
+    return shared;
+}
+
 struct shared *shared_ref(struct shared *shared)
 {
     int before =

@@ -33,7 +33,9 @@ struct shared {
     char *data;  /* points into this allocation */
 };
 
-struct shared *shared_create(size_t size);        /* refs 1, or NULL */
+struct shared *shared_create(size_t size); /* refs 1, or NULL */
+/* A copy of these bytes, refs 1, or NULL. */
+struct shared *shared_copy(const void *data, size_t size);
 struct shared *shared_ref(struct shared *shared); /* returns its argument */
 void shared_unref(struct shared *shared);         /* NULL: nothing */
 

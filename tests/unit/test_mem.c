@@ -63,11 +63,10 @@ static void zalloc_gives_zeroes(void **state)
 
 static void shared_bytes_live_until_the_last_owner_lets_go(void **state)
 {
-    struct shared *shared = shared_create(5);
+    struct shared *shared = shared_copy("bytes", 5);
 
     (void)state;
     assert_int_equal(shared->size, 5);
-    memcpy(shared->data, "bytes", 5);
     assert_ptr_equal(shared_ref(shared), shared);
     shared_unref(shared);
     assert_memory_equal(shared->data, "bytes", 5);
