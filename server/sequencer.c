@@ -186,10 +186,7 @@ static void group_tell(struct group *group)
         struct submission *submission = group->members[i];
         size_t port = port_index(sequencer, submission->port);
 
-        if (submission->applied.err)
-            fail(&submission->failure, submission->applied.err, "%s",
-                 submission->applied.words ? submission->applied.words
-                                           : err_text(submission->applied.err));
+        applied_failure(&submission->applied, &submission->failure);
         if (port < options->port_count)
             announcement_answer(group->letters[port], submission);
         else

@@ -58,7 +58,12 @@ struct applied {
     conv_no conv;
     uint64_t ts; /* of a duplicate: the first entry's */
     enum audience audience;
+    /* Of a refusal for the sake of order (order_note in decide.c), what would
+     * have been taken; else 0. */
+    uint64_t next_client_seq;
 };
+/* A refusal in words; success: nothing. */
+void applied_failure(const struct applied *applied, struct failure *why);
 
 struct append;
 

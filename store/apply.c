@@ -3,6 +3,8 @@
 
 #include "store/reader.h"
 
+#include <string.h>
+
 /* A row that an entry presupposes. */
 static enum err presupposed(enum err err)
 {
@@ -136,6 +138,10 @@ static enum err apply_message(const struct tx *tx, const struct entry *entry,
         err = number_user(tx, entry, entry->from, &from_no);
     if (!err)
         err = chain_add(tx, entry, from_no);
+    if (!err && entry->mark)
+        err = client_seq_row_put(
+            tx, entry->conv, from_no, entry->device,
+            &(struct client_seq_row){entry->mark - 1, entry->seq});
     if (err || entry->client_msg_id.size == 0)
         return err;
     entry_content_hash(dedup.hash, entry);
@@ -293,11 +299,43 @@ static enum err cut_chain(const struct tx *tx, conv_no conv, uint64_t mark)
     return err == ERR_END ? ERR_NONE : err;
 }
 
+/* Rows of messages that are gone: the device may begin anew. */
+static enum err cut_client_seqs(const struct tx *tx, conv_no conv,
+                                uint64_t mark)
+{
+    struct client_seq_row row;
+    struct scan scan;
+    struct key key;
+    enum err err = scan_open(&scan, tx, TABLE_CLIENT_SEQS);
+
+    key_number(&key, conv);
+    if (!err)
+        err = scan_from(&scan, &key);
+    while (!err && key_begins(scan.key, conv)) {
+        err = client_seq_row_read(&row, scan.value);
+        if (err)
+            break;
+        if (row.seq > mark) {
+            err = scan_next(&scan);
+            continue;
+        }
+        key.size = scan.key.size;
+        memcpy(key.bytes, scan.key.data, key.size);
+        err = scan_del(&scan);
+        if (!err)
+            err = scan_from(&scan, &key);
+    }
+    scan_close(&scan);
+    return err == ERR_END ? ERR_NONE : err;
+}
+
 static enum err apply_trim(const struct tx *tx, const struct entry *entry)
 {
     struct conv_row row;
     enum err err = cut_chain(tx, entry->conv, entry->mark);
 
+    if (!err)
+        err = cut_client_seqs(tx, entry->conv, entry->mark);
     if (!err)
         err = conv_row_find(tx, entry->conv, &row);
     if (err)

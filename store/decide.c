@@ -140,6 +140,30 @@ static enum err answer_retry(struct situation *s, bool *known)
     return ERR_NONE;
 }
 
+/* order_note: of the messages of one device in one conversation that have a
+ * client_seq, each follows the one before it, with no gap: one that was
+ * overtaken on its way is in time when those behind it have been refused. Who
+ * is not known here begins where they like. */
+static enum err keep_order(struct situation *s)
+{
+    struct entry *entry = s->entry;
+    struct client_seq_row last;
+    enum err err;
+
+    if (!entry->mark || !s->exists || !s->decision->from_no)
+        return accept(s);
+    err = client_seq_row_find(s->tx, entry->conv, s->decision->from_no,
+                              entry->device, &last);
+    if (err == ERR_NOT_FOUND)
+        return accept(s);
+    if (err)
+        return err;
+    if (entry->mark - 1 == last.client_seq + 1)
+        return accept(s);
+    s->decision->applied->next_client_seq = last.client_seq + 1;
+    return refuse(s, ERR_CONFLICT, NULL);
+}
+
 static enum err decide_message(struct situation *s, lsn next)
 {
     bool in = false, known;
@@ -163,7 +187,7 @@ static enum err decide_message(struct situation *s, lsn next)
     if (!s->exists)
         s->entry->conv = next;
     s->entry->seq = s->last_seq + 1;
-    return accept(s);
+    return keep_order(s);
 }
 
 /* --- CREATE, JOIN, LEAVE ------------------------------------------------- */

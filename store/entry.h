@@ -68,7 +68,8 @@ struct entry {
     struct span body;  /* MESSAGE: the body (of a stub: its content hash).
                           CREATE: settings etc. Opaque */
     struct span users; /* names, each followed by one NUL */
-    uint64_t mark;     /* READ, DELIVERED, TRIM: a seq */
+    uint64_t mark;     /* READ, DELIVERED, TRIM: a seq. MESSAGE: the client_seq
+                          plus one; 0: it has none */
 
     /* What the sequencer assigned; 0 before. Stored with the entry. */
     lsn lsn;

@@ -102,6 +102,13 @@ void key_dedup(struct key *key, struct span client_msg_id, uint64_t user_no)
     add_number(key, user_no);
 }
 
+void key_client_seq(struct key *key, uint64_t conv, uint64_t user_no,
+                    struct span device)
+{
+    key_pair(key, conv, user_no);
+    add(key, device.data, device.size);
+}
+
 struct span key_span(const struct key *key)
 {
     return (struct span){(const char *)key->bytes, key->size};

@@ -31,6 +31,8 @@ void key_triple(struct key *key, uint64_t a, uint64_t b, uint64_t c);
 void key_text(struct key *key, struct span app, struct span name);
 void key_member(struct key *key, uint64_t conv, struct span user);
 void key_dedup(struct key *key, struct span client_msg_id, uint64_t user_no);
+void key_client_seq(struct key *key, uint64_t conv, uint64_t user_no,
+                    struct span device);
 
 struct span key_span(const struct key *key);
 /* Does `bytes` begin with `number`? */

@@ -16,6 +16,7 @@ enum {
     MARKS_BYTES = 32,
     RECEIPT_BYTES = 18,
     DEDUP_BYTES = 48,
+    CLIENT_SEQ_BYTES = 16,
 };
 
 static struct span row_span(const unsigned char *bytes, size_t size)
@@ -398,6 +399,43 @@ enum err dedup_row_put(const struct tx *tx, struct span client_msg_id,
     u64_put(bytes + 24, row->ts);
     memcpy(bytes + 32, row->hash, ENTRY_HASH_BYTES);
     return tx_put(tx, TABLE_DEDUP, &key, row_span(bytes, sizeof(bytes)));
+}
+
+/* --- client_seqs --------------------------------------------------------- */
+
+enum err client_seq_row_read(struct client_seq_row *row, struct span bytes)
+{
+    if (bytes.size != CLIENT_SEQ_BYTES)
+        return ERR_DAMAGED;
+    row->client_seq = key_part(bytes, 0);
+    row->seq = key_part(bytes, 1);
+    return ERR_NONE;
+}
+
+enum err client_seq_row_find(const struct tx *tx, conv_no conv,
+                             uint64_t user_no, struct span device,
+                             struct client_seq_row *row)
+{
+    struct key key;
+    struct span value;
+    enum err err;
+
+    key_client_seq(&key, conv, user_no, device);
+    err = tx_get(tx, TABLE_CLIENT_SEQS, &key, &value);
+    return err ? err : client_seq_row_read(row, value);
+}
+
+enum err client_seq_row_put(const struct tx *tx, conv_no conv, uint64_t user_no,
+                            struct span device,
+                            const struct client_seq_row *row)
+{
+    unsigned char bytes[CLIENT_SEQ_BYTES];
+    struct key key;
+
+    key_client_seq(&key, conv, user_no, device);
+    u64_put(bytes, row->client_seq);
+    u64_put(bytes + 8, row->seq);
+    return tx_put(tx, TABLE_CLIENT_SEQS, &key, row_span(bytes, sizeof(bytes)));
 }
 
 /* --- log ----------------------------------------------------------------- */

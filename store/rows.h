@@ -62,6 +62,11 @@ struct dedup_row {
     unsigned char hash[ENTRY_HASH_BYTES];
 };
 
+struct client_seq_row {
+    uint64_t client_seq; /* of the last message that had one */
+    uint64_t seq;        /* of that message */
+};
+
 /* Reading a row from its bytes. */
 MUST_CHECK enum err conv_row_read(struct conv_row *row, struct span bytes);
 MUST_CHECK enum err chain_row_read(struct chain_row *row, struct span bytes);
@@ -69,6 +74,9 @@ MUST_CHECK enum err stint_row_read(struct stint_row *row, struct span bytes);
 MUST_CHECK enum err member_row_read(struct member_row *row, struct span bytes);
 MUST_CHECK enum err receipt_row_read(struct receipt_row *row,
                                      struct span bytes);
+
+MUST_CHECK enum err client_seq_row_read(struct client_seq_row *row,
+                                        struct span bytes);
 
 /* Looking one up. */
 MUST_CHECK enum err conv_no_find(const struct tx *tx, struct span app,
@@ -93,6 +101,9 @@ MUST_CHECK enum err marks_row_find(const struct tx *tx, conv_no conv,
 MUST_CHECK enum err dedup_row_find(const struct tx *tx,
                                    struct span client_msg_id, uint64_t user_no,
                                    struct dedup_row *row);
+MUST_CHECK enum err client_seq_row_find(const struct tx *tx, conv_no conv,
+                                        uint64_t user_no, struct span device,
+                                        struct client_seq_row *row);
 /* An entry of the log; ERR_DAMAGED when it is not there. bytes may be NULL. */
 MUST_CHECK enum err log_find(const struct tx *tx, lsn at, struct entry *entry,
                              struct span *bytes);
@@ -121,5 +132,8 @@ MUST_CHECK enum err receipt_row_put(const struct tx *tx, conv_no conv, lsn at,
 MUST_CHECK enum err dedup_row_put(const struct tx *tx,
                                   struct span client_msg_id, uint64_t user_no,
                                   const struct dedup_row *row);
+MUST_CHECK enum err client_seq_row_put(const struct tx *tx, conv_no conv,
+                                       uint64_t user_no, struct span device,
+                                       const struct client_seq_row *row);
 
 #endif

@@ -99,22 +99,48 @@ static bool epoch_ok(struct span epoch)
 
 /* Before anything else is asked of the file: a newer one may have other tables.
  * No format at all: a store whose making was interrupted. */
-static enum err refuse_newer(const struct store *store, struct failure *why)
+static enum err find_format(const struct store *store, uint64_t *format,
+                            struct failure *why)
 {
-    uint64_t format = 0;
     struct tx tx;
     enum err err = tx_begin(&tx, &store->env, false);
 
+    *format = 0;
     if (err)
         return err;
-    err = meta_number(&tx, "format", &format);
+    err = meta_number(&tx, "format", format);
     tx_abort(&tx);
-    if (format > STORE_FORMAT)
+    if (*format > STORE_FORMAT)
         return fail(why, ERR_NEWER_FORMAT,
                     "%s has format %llu, written by a newer rung; this one "
                     "knows formats up to %d",
-                    store->dir, (unsigned long long)format, STORE_FORMAT);
+                    store->dir, (unsigned long long)*format, STORE_FORMAT);
     return err == ERR_NOT_FOUND ? ERR_NONE : err;
+}
+
+/* Format 1 has no table client_seqs, and no message in it has one. */
+static enum err upgrade(struct store *store, struct failure *why)
+{
+    unsigned char number[8];
+    struct tx tx;
+    enum err err;
+
+    if (store->read_only)
+        return fail(why, ERR_FORBIDDEN,
+                    "%s was written by an older rung: let rung serve or rung "
+                    "check --rebuild open it once",
+                    store->dir);
+    err = env_open_tables(&store->env, true);
+    if (!err)
+        err = tx_begin(&tx, &store->env, true);
+    if (err)
+        return err;
+    u64_put(number, STORE_FORMAT);
+    err = meta_put(&tx, "format", number, sizeof(number));
+    if (!err)
+        return tx_commit(&tx);
+    tx_abort(&tx);
+    return err;
 }
 
 static enum err meta_read(struct store *store, const struct tx *tx,
@@ -351,7 +377,7 @@ static enum err begin_store(struct store *store)
 
 static enum err open_tables(struct store *store, struct failure *why)
 {
-    uint64_t metas = 0, entries = 0;
+    uint64_t metas = 0, entries = 0, format;
     struct tx tx;
     enum err err;
 
@@ -359,7 +385,9 @@ static enum err open_tables(struct store *store, struct failure *why)
         return begin_store(store);
     err = env_open_table(&store->env, TABLE_META);
     if (!err)
-        err = refuse_newer(store, why);
+        err = find_format(store, &format, why);
+    if (!err && format && format < STORE_FORMAT)
+        err = upgrade(store, why);
     if (!err)
         err = env_open_tables(&store->env, false);
     if (err == ERR_NOT_FOUND)

@@ -33,7 +33,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define STORE_FORMAT 1
+#define STORE_FORMAT 2
 
 struct store;
 

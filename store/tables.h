@@ -16,7 +16,8 @@
     X(MEMBERS, "members", 0, 1)                                                \
     X(MARKS, "marks", 0, 1)                                                    \
     X(RECEIPTS, "receipts", 0, 1)                                              \
-    X(DEDUP, "dedup", 0, 1)
+    X(DEDUP, "dedup", 0, 1)                                                    \
+    X(CLIENT_SEQS, "client_seqs", 0, 1)
 
 enum table {
 #define X(name, text, integer, derived) TABLE_##name,

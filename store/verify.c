@@ -212,6 +212,27 @@ static enum err check_dedup(struct verify *v, const struct entry *entry)
     return err;
 }
 
+/* Not that there is no gap: the one between may have been trimmed. */
+static enum err check_client_seq(struct verify *v, const struct entry *entry)
+{
+    struct client_seq_row last;
+    struct user_row user;
+    bool known;
+    enum err err;
+
+    if (entry->kind != ENTRY_MESSAGE || !entry->mark)
+        return ERR_NONE;
+    err = exists(user_row_find(&v->shadow, entry->app, entry->from, &user),
+                 &known);
+    if (!err && known)
+        err = exists(client_seq_row_find(&v->shadow, entry->conv, user.no,
+                                         entry->device, &last),
+                     &known);
+    if (!err && known && entry->mark - 1 <= last.client_seq)
+        blame(v, entry, "its client_seq is not beyond the one before it");
+    return err;
+}
+
 static enum err check_marks(struct verify *v, const struct subject *s)
 {
     const struct entry *entry = s->entry;
@@ -255,6 +276,8 @@ static enum err check_fit(struct verify *v, const struct entry *entry)
     err = check_membership(v, &s);
     if (!err)
         err = check_dedup(v, entry);
+    if (!err)
+        err = check_client_seq(v, entry);
     if (!err)
         err = check_marks(v, &s);
     return err;

@@ -120,7 +120,7 @@ static enum err sent(struct call *call, const struct entry *entry,
 static enum err send_entry(struct call *call, struct entry *entry)
 {
     bool echo = true;
-    uint64_t client_seq = 0; /* the client's own business, but a number */
+    uint64_t client_seq = 0;
     enum err err = send_type(call, &entry->type);
 
     if (!err)
@@ -130,6 +130,8 @@ static enum err send_entry(struct call *call, struct entry *entry)
         err = param_number(call, "client_seq", 0, NUMBER_MAX, &client_seq);
     if (!err)
         err = param_flag(call, "echo", &echo);
+    if (param_given(call, "client_seq"))
+        entry->mark = client_seq + 1;
     entry->kind = ENTRY_MESSAGE;
     entry->flags = echo ? 0 : ENTRY_NO_ECHO;
     return err;

@@ -68,10 +68,6 @@ static void answered(struct submission *submission)
     struct call *call = pending->call;
 
     call->failure = submission->failure;
-    if (!call->failure.err && submission->applied.err)
-        fail(&call->failure, submission->applied.err, "%s",
-             submission->applied.words ? submission->applied.words
-                                       : err_text(submission->applied.err));
     if (!call->failure.err) {
         enum err err =
             pending->answer(call, &pending->entry, &submission->applied);

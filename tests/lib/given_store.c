@@ -114,6 +114,16 @@ struct entry a_message(const char *conversation, const char *from,
     return entry;
 }
 
+struct entry a_numbered(const char *conversation, const char *from,
+                        const char *device, uint64_t client_seq)
+{
+    struct entry entry = a_message(conversation, from, "", "x");
+
+    entry.device = span_of(device);
+    entry.mark = client_seq + 1;
+    return entry;
+}
+
 /* "a b" → "a\0b\0"; in a ring, so that a few live at once. */
 static struct span user_list(const char *users)
 {

@@ -30,6 +30,9 @@ void remove_dir(const char *dir);
 /* Entries; the texts are borrowed. */
 struct entry a_message(const char *conversation, const char *from,
                        const char *client_msg_id, const char *body);
+/* One with a client_seq, of a device ("" is one, too). */
+struct entry a_numbered(const char *conversation, const char *from,
+                        const char *device, uint64_t client_seq);
 /* flags as in the settings line: "h", "j", "o" in any number. `users` are
  * separated by spaces. */
 struct entry a_create(const char *conversation, const char *from,

@@ -359,6 +359,25 @@ static void a_retry_gets_the_first_answer(void **state)
             "client_msg_id");
 }
 
+/* The order is one device's; who was refused sends again, in order. */
+static void numbered_messages_are_taken_in_order(void **state)
+{
+    const char *who = "one/bob/phone";
+
+    did(*state, who, "message.send", "{'to':'alice','client_seq':4,'body':1}");
+    refused(*state, who, "message.send",
+            "{'to':'alice','client_seq':6,'body':3}", ERR_CONFLICT,
+            "client_seq: 4 was the last of this device here, 5 is next");
+    did(*state, who, "message.send", "{'to':'alice','client_seq':5,'body':2}");
+    did(*state, who, "message.send", "{'to':'alice','client_seq':6,'body':3}");
+    did(*state, "one/bob/tv", "message.send",
+        "{'to':'alice','client_seq':0,'body':4}");
+    refused(*state, who, "message.send",
+            "{'to':'alice','client_seq':5,'body':2}", ERR_CONFLICT,
+            "7 is next");
+    did(*state, who, "message.send", "{'to':'alice','body':5}");
+}
+
 /* What is stored is one spelling, whose decimals are not longer than needed. */
 static void a_body_comes_back_as_it_was_said(void **state)
 {
@@ -1241,6 +1260,7 @@ int main(void)
         T(a_message_gets_its_place),
         T(parameters_may_be_spelled_with_escapes),
         T(a_retry_gets_the_first_answer),
+        T(numbered_messages_are_taken_in_order),
         T(a_body_comes_back_as_it_was_said),
         T(relaxed_durability_is_admitted),
         T(a_short_id_is_accepted_wherever_a_name_is),

@@ -437,6 +437,99 @@ static void malformed_entries_are_refused(void **state)
     given_end(g);
 }
 
+/* Refused, and told what comes next. */
+static void out_of_order(struct given *g, struct entry entry, uint64_t next)
+{
+    struct applied applied = append_one(g, entry);
+    struct failure why = {0};
+    char words[100];
+
+    assert_int_equal(applied.err, ERR_CONFLICT);
+    assert_int_equal(applied.lsn, 0);
+    applied_failure(&applied, &why);
+    assert_int_equal(why.err, ERR_CONFLICT);
+    snprintf(words, sizeof(words),
+             "client_seq: %llu was the last of this device here, %llu is next",
+             (unsigned long long)next - 1, (unsigned long long)next);
+    assert_string_equal(why.message, words);
+}
+
+/* What was overtaken on its way is in time: who overtook it was refused. */
+static void numbered_messages_keep_their_order(void **state)
+{
+    const char *ab = "0:1:a:b";
+    struct given *g = given_store();
+
+    (void)state;
+    append_ok(g, a_numbered(ab, "a", "phone", 7)); /* begins where it likes */
+    out_of_order(g, a_numbered(ab, "a", "phone", 9), 8);
+    append_ok(g, a_numbered(ab, "a", "phone", 8));
+    append_ok(g, a_numbered(ab, "a", "phone", 9));
+    out_of_order(g, a_numbered(ab, "a", "phone", 9), 10);
+    out_of_order(g, a_numbered(ab, "a", "phone", 0), 10);
+    append_ok(g, a_message(ab, "a", "", "one without a number"));
+    append_ok(g, a_numbered(ab, "a", "phone", 10));
+    assert_int_equal(problems_of(g->store), 0);
+    given_end(g);
+}
+
+/* Others, other devices and other conversations count for themselves. */
+static void each_device_counts_in_each_conversation(void **state)
+{
+    struct given *g = given_store();
+
+    (void)state;
+    append_ok(g, a_numbered("0:1:a:b", "a", "phone", 5));
+    append_ok(g, a_numbered("0:1:a:b", "a", "tv", 1));
+    append_ok(g, a_numbered("0:1:a:b", "a", "", 0));
+    append_ok(g, a_numbered("0:1:a:b", "b", "phone", 1));
+    append_ok(g, a_numbered("0:1:a:c", "a", "phone", 1));
+    out_of_order(g, a_numbered("0:1:a:b", "a", "", 6), 1);
+    out_of_order(g, a_numbered("0:1:a:b", "a", "phone", 2), 6);
+    assert_int_equal(problems_of(g->store), 0);
+    given_end(g);
+}
+
+/* A retry gets the first answer, whatever its number; the same message under
+ * another number, too. */
+static void a_retry_is_no_disorder(void **state)
+{
+    struct given *g = given_store();
+    struct entry message = a_numbered("0:1:a:b", "a", "d", 1);
+
+    (void)state;
+    message.client_msg_id = SPAN("id");
+    append_ok(g, message);
+    append_ok(g, a_numbered("0:1:a:b", "a", "d", 2));
+    assert_true(append_one(g, message).duplicate);
+    message.mark = 99;
+    assert_true(append_one(g, message).duplicate);
+    given_end(g);
+}
+
+/* In one commit as in many, and when the store is opened again or rebuilt. */
+static void the_order_is_durable(void **state)
+{
+    static const enum err answers[] = {ERR_NONE, ERR_CONFLICT, ERR_NONE};
+    struct given *g = given_store();
+    struct failure why;
+
+    (void)state;
+    for (int commit = 0; commit < 2; commit++) {
+        struct entry entries[] = {a_numbered("0:1:a:b", "a", "d", 1),
+                                  a_numbered("0:1:a:b", "a", "d", 3),
+                                  a_numbered("0:1:a:b", "a", "d", 2)};
+
+        append_all(g, entries, answers, 3, commit);
+    }
+    given_reopen(g);
+    out_of_order(g, a_numbered("0:1:a:b", "a", "d", 4), 3);
+    assert_int_equal(store_rebuild(g->store, NULL, &why), ERR_NONE);
+    out_of_order(g, a_numbered("0:1:a:b", "a", "d", 4), 3);
+    append_ok(g, a_numbered("0:1:a:b", "a", "d", 3));
+    given_end(g);
+}
+
 /* Two apps share nothing, even with equal ids. */
 static void two_apps_with_equal_ids_are_apart(void **state)
 {
@@ -486,6 +579,10 @@ int main(void)
         cmocka_unit_test(only_the_newest_receipt_shows),
         cmocka_unit_test(receipts_stay_private_in_large_groups),
         cmocka_unit_test(malformed_entries_are_refused),
+        cmocka_unit_test(numbered_messages_keep_their_order),
+        cmocka_unit_test(each_device_counts_in_each_conversation),
+        cmocka_unit_test(a_retry_is_no_disorder),
+        cmocka_unit_test(the_order_is_durable),
         cmocka_unit_test(two_apps_with_equal_ids_are_apart),
     };
 

@@ -131,6 +131,31 @@ static void a_newer_format_is_refused(void **state)
     given_end(g);
 }
 
+/* A store of format 1 lacks a table: it is made when somebody may write. */
+static void an_older_format_is_brought_up(void **state)
+{
+    struct given *g = given_store();
+    MDB_txn *txn;
+
+    (void)state;
+    append_ok(g, a_message("0:1:a:b", "a", "", "x"));
+    set_format(g, 1);
+    assert_int_equal(mdb_txn_begin(g->store->env.mdb, NULL, 0, &txn), 0);
+    assert_int_equal(mdb_drop(txn, g->store->env.dbi[TABLE_CLIENT_SEQS], 1), 0);
+    assert_int_equal(mdb_txn_commit(txn), 0);
+    given_close(g);
+    refuses(g->dir, true, ERR_FORBIDDEN, "older rung");
+    given_reopen(g);
+    assert_int_equal(problems_of(g->store), 0);
+    assert_string_equal(mixed_of(g, "b", 0), "m1:a:x ");
+    given_close(g);
+    given_reopen(g);
+    set_format(g, STORE_FORMAT + 1);
+    given_close(g);
+    refuses(g->dir, false, ERR_NEWER_FORMAT, "newer rung");
+    given_end(g);
+}
+
 static void overwrite(const char *path, off_t at, const char *bytes,
                       size_t size)
 {
@@ -352,6 +377,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_place_that_is_no_directory_is_refused),
         cmocka_unit_test(no_permission_is_told),
         cmocka_unit_test(a_newer_format_is_refused),
+        cmocka_unit_test(an_older_format_is_brought_up),
         cmocka_unit_test(a_damaged_head_is_refused),
         cmocka_unit_test(a_truncated_file_is_refused),
         cmocka_unit_test(a_file_short_of_free_pages_is_whole),

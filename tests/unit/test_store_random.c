@@ -16,6 +16,7 @@
 #define CONVS 10
 #define RECORDS 6000
 #define STINTS 400
+#define DEVICES 2
 
 /* --- the model ------------------------------------------------------------ */
 
@@ -44,11 +45,14 @@ struct model_conv {
     lsn marks[USERS][2];
     struct model_stint stints[STINTS];
     int stint_count;
+    struct {
+        uint64_t last, seq; /* the client_seq plus one, and its message's */
+    } numbers[USERS][DEVICES];
 };
 
 struct model {
     struct given *given;
-    unsigned seed;
+    unsigned seed, disordered;
     struct record records[RECORDS]; /* by lsn */
     lsn head;
     struct model_conv convs[CONVS];
@@ -65,6 +69,8 @@ static const struct {
     {"0:1:9:17", ""},  {"0:1:u0:u1", ""}, {"0:1:17:u2", ""}, {"0:1:u5:u5", ""},
     {"0:3:open", "o"}, {"1:2:g0", "j"},
 };
+
+static const char *const devices[DEVICES] = {"", "phone"};
 
 static unsigned roll(struct model *m, unsigned below)
 {
@@ -135,6 +141,33 @@ static void model_receipt(struct model *m, struct model_conv *conv,
     m->records[entry->lsn].newest = true;
 }
 
+static int device_index(const struct entry *entry)
+{
+    return span_is(entry->device, devices[1]);
+}
+
+/* Whether a message is in the client's order. */
+static bool in_order(const struct model_conv *conv, const struct entry *entry)
+{
+    int user = user_index(entry->from), device = device_index(entry);
+    uint64_t last = conv->numbers[user][device].last;
+
+    return !entry->mark || !last || entry->mark == last + 1;
+}
+
+static void model_numbers(struct model_conv *conv, const struct entry *entry)
+{
+    int user = user_index(entry->from), device = device_index(entry);
+
+    if (entry->kind == ENTRY_MESSAGE && entry->mark) {
+        conv->numbers[user][device].last = entry->mark;
+        conv->numbers[user][device].seq = entry->seq;
+    }
+    for (int i = 0; entry->kind == ENTRY_TRIM && i < USERS * DEVICES; i++)
+        if (conv->numbers[i / DEVICES][i % DEVICES].seq <= entry->mark)
+            conv->numbers[i / DEVICES][i % DEVICES].last = 0;
+}
+
 /* An entry that the store has taken. */
 static void model_add(struct model *m, int at, const struct entry *entry)
 {
@@ -157,6 +190,7 @@ static void model_add(struct model *m, int at, const struct entry *entry)
         conv->last_seq = entry->seq;
         conv->lsns[entry->seq] = entry->lsn;
     }
+    model_numbers(conv, entry);
     if (entry->kind == ENTRY_MESSAGE && !strchr(conv->flags, 'o'))
         model_message(conv, entry);
     conv->exists = true;
@@ -259,6 +293,21 @@ static const char *expected(const struct model *m, int user, lsn cursor,
 
 /* --- the workload --------------------------------------------------------- */
 
+/* Mostly the next of its device, sometimes another, sometimes none. */
+static struct entry random_message(struct model *m, int c, int user,
+                                   const char *body, const char *id)
+{
+    struct entry message =
+        a_message(plan[c].name, users[user], roll(m, 2) ? id : "", body);
+    int device = (int)roll(m, DEVICES);
+
+    message.device = span_of(devices[device]);
+    if (roll(m, 2))
+        message.mark = roll(m, 3) ? m->convs[c].numbers[user][device].last + 1
+                                  : 1 + roll(m, 9);
+    return message;
+}
+
 static struct entry random_entry(struct model *m, int *conv)
 {
     int c = (int)roll(m, CONVS), user = (int)roll(m, USERS);
@@ -286,7 +335,7 @@ static struct entry random_entry(struct model *m, int *conv)
 
         return trim;
     }
-    return a_message(name, who, roll(m, 2) ? id : "", body);
+    return random_message(m, c, user, body, id);
 }
 
 /* A group of which nothing may stay: given up, cut off by a failing call, or
@@ -331,8 +380,16 @@ static void run_commit(struct model *m)
         entry.ts = m->given->ts++;
         assert_int_equal(append_entry(append, &entry, &applied, NULL),
                          ERR_NONE);
-        if (applied.err == ERR_NONE && applied.lsn > 0 && !applied.duplicate)
+        if (applied.next_client_seq) {
+            assert_int_equal(applied.err, ERR_CONFLICT);
+            assert_false(in_order(&m->convs[conv], &entry));
+            m->disordered++;
+        }
+        if (applied.err == ERR_NONE && applied.lsn > 0 && !applied.duplicate) {
+            assert_true(entry.kind != ENTRY_MESSAGE ||
+                        in_order(&m->convs[conv], &entry));
             model_add(m, conv, &entry);
+        }
     }
     assert_int_equal(append_commit(append), ERR_NONE);
 }
@@ -394,6 +451,7 @@ static void random_workloads_agree_with_the_model(void **state)
             given_reopen(m->given);
             assert_int_equal(store_head(m->given->store), m->head);
         }
+        assert_true(m->disordered > 0);
         given_end(m->given);
         mem_free(m);
     }

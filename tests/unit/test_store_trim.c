@@ -1,5 +1,6 @@
 /* Retention: what a TRIM takes, what stays, and what readers are told. */
 #include "store/decide.h"
+#include "store/inside.h"
 #include "tests/lib/given_store.h"
 
 #include <setjmp.h>
@@ -146,6 +147,44 @@ static void numbers_survive_the_trim(void **state)
     given_end(g);
 }
 
+static uint64_t rows_of(struct given *g, enum table table)
+{
+    uint64_t rows = 0;
+    struct tx tx;
+
+    assert_int_equal(tx_begin(&tx, &g->store->env, false), ERR_NONE);
+    assert_int_equal(tx_count(&tx, table, &rows), ERR_NONE);
+    tx_abort(&tx);
+    return rows;
+}
+
+/* A device is forgotten with its last numbered message, and may begin anew. */
+static void numbers_go_with_their_messages(void **state)
+{
+    struct given *g = given_store();
+    struct failure why;
+
+    (void)state;
+    append_ok(g, a_numbered("0:1:a:b", "a", "tv", 1));
+    append_ok(g, a_numbered("0:1:a:b", "a", "phone", 1));
+    append_ok(g, a_numbered("0:1:a:b", "b", "phone", 1));
+    append_ok(g, a_numbered("0:1:a:b", "a", "phone", 2));
+    append_ok(g, a_numbered("0:1:a:c", "a", "tv", 1));
+    assert_int_equal(rows_of(g, TABLE_CLIENT_SEQS), 4);
+    append_ok(g, a_trim("0:1:a:b", 3));
+    assert_int_equal(rows_of(g, TABLE_CLIENT_SEQS), 2);
+    for (int i = 0; i < 2; i++) {
+        append_refused(g, a_numbered("0:1:a:b", "a", "phone", 9), ERR_CONFLICT);
+        append_refused(g, a_numbered("0:1:a:c", "a", "tv", 9), ERR_CONFLICT);
+        assert_int_equal(problems_of(g->store), 0);
+        assert_int_equal(store_rebuild(g->store, NULL, &why), ERR_NONE);
+    }
+    append_ok(g, a_numbered("0:1:a:b", "a", "tv", 0));
+    append_ok(g, a_numbered("0:1:a:b", "b", "phone", 9));
+    assert_int_equal(problems_of(g->store), 0);
+    given_end(g);
+}
+
 /* One TRIM takes a bounded number; the next goes on. */
 static void one_trim_is_bounded(void **state)
 {
@@ -247,6 +286,7 @@ int main(void)
         cmocka_unit_test(a_retry_is_known_after_the_trim),
         cmocka_unit_test(membership_survives_the_trim),
         cmocka_unit_test(numbers_survive_the_trim),
+        cmocka_unit_test(numbers_go_with_their_messages),
         cmocka_unit_test(one_trim_is_bounded),
         cmocka_unit_test(retention_finds_what_is_over),
     };

@@ -13,11 +13,13 @@
 static struct given *given_some_of_all(void)
 {
     struct given *g = given_store();
+    struct entry numbered = a_message("0:1:alice:bob", "bob", "id2", "hi");
 
-    append_ok(g, a_create("0:2:team", "alice", "j", "bob"));       /* 1 */
-    append_ok(g, a_message("0:2:team", "alice", "id1", "one"));    /* 2 */
-    append_ok(g, a_message("0:2:team", "bob", "", "two"));         /* 3 */
-    append_ok(g, a_message("0:1:alice:bob", "bob", "id2", "hi"));  /* 4 */
+    append_ok(g, a_create("0:2:team", "alice", "j", "bob"));    /* 1 */
+    append_ok(g, a_message("0:2:team", "alice", "id1", "one")); /* 2 */
+    append_ok(g, a_message("0:2:team", "bob", "", "two"));      /* 3 */
+    numbered.mark = 5;
+    append_ok(g, numbered);                                        /* 4 */
     append_ok(g, a_join("0:2:team", "carol", "carol"));            /* 5 */
     append_ok(g, a_mark(ENTRY_READ, "0:2:team", "bob", 3));        /* 6 */
     append_ok(g, a_mark(ENTRY_DELIVERED, "0:2:team", "carol", 4)); /* 7 */
@@ -237,6 +239,11 @@ static void entries_that_break_the_rules_are_found(void **state)
     assert_true(problems_with(e, 2, 4) > 0); /* neither of the two */
     e = a_message("0:2:team", "alice", "id1", "x");
     assert_true(problems_with(e, 7, 1) > 0); /* an id twice */
+    e = a_message("0:1:alice:bob", "bob", "", "x");
+    e.mark = 6;
+    assert_int_equal(problems_with(e, 2, 4), 0);
+    e.mark = 5;
+    assert_true(problems_with(e, 2, 4) > 0); /* a client_seq twice */
     e = a_join("0:2:team", "alice", "carol");
     assert_true(problems_with(e, 7, 1) > 0); /* in already */
     e = a_leave("0:2:team", "bob");
