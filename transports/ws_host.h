@@ -3,7 +3,8 @@
  * path of the handshake.
  *
  * Errors   a peer that breaks the protocol is closed with the fitting code:
- *          1002 its frames, 1003 binary, 1007 not UTF-8, 1009 too large.
+ *          1002 its frames, 1003 binary, 1007 not UTF-8, 1009 too large; 1013
+ *          when memory is short.
  * Threads  the worker's loop.
  * Memory   a peer is embedded in its handler's struct, which is freed in gone()
  *          at the earliest.
@@ -23,7 +24,9 @@
  *     checks are off, the pings are ours.
  *   - Returning nonzero from a writable callback loses the close frame: ours is
  *     written by ourselves.
- *   - After a failed write outside a callback only LWS_TO_KILL_ASYNC is safe.
+ *   - Its way to end a connection from outside its callbacks,
+ *     LWS_TO_KILL_ASYNC, waits for a timer that only other traffic starts on a
+ *     foreign loop: we shut the socket down and let it read the end.
  *   - It is lenient about handshakes: checked before it sees them.
  *   - permessage-deflate can be crashed: not offered.
  */
@@ -44,7 +47,7 @@ struct ws_peer {
     uint16_t close_code; /* 0: open */
     bool full;           /* the socket takes no more for now */
     bool heard;          /* something came since the last ping */
-    bool close_said;     /* our close frame is out */
+    bool close_said;     /* our close frame is out, or will never be */
     bool close_heard;    /* and the peer's is in, or must not be read */
     bool killed;         /* the library does the rest */
     bool established;
@@ -55,7 +58,8 @@ struct ws_peer {
     struct list link;
     struct list later; /* host's: to be read or flushed when the turn ends */
     struct ws_frames frames;
-    struct wheel_node deadline; /* of the first frame; later, of closing */
+    struct wheel_node deadline; /* until the handler disarms it; later, of
+                                   closing */
     struct buf *message;        /* one that came in pieces, or NULL */
     struct shared *pong;        /* a frame owed to a full socket, or NULL */
     const char *close_reason;   /* static */
@@ -72,7 +76,7 @@ void ws_host_adopt(struct ws_host *host, int fd, const struct head *head,
 /* Once per loop turn: whatever it has left to be read and sent, one call a
  * peer. False: there is more, for the next turn. */
 bool ws_host_turn(struct ws_host *host);
-/* Close those that the hub does not know: nobody follows over them yet. */
+/* Tell every handler that the server is going away. */
 void ws_host_drain(struct ws_host *host);
 /* Ends every connection; the loop must turn until they are gone. */
 void ws_host_close(struct ws_host *host);
@@ -104,7 +108,8 @@ void ws_pause(struct ws_peer *peer, bool paused);
 struct ws_handler {
     const char *path; /* "/v1/ws" */
 
-    /* A handshake for this path. NULL: refused, and why. */
+    /* A handshake for this path: a zeroed peer, whose deadline is then armed
+     * with header_timeout_ms. NULL: refused, and why. */
     struct ws_peer *(*create)(struct worker *worker, const struct head *head,
                               struct failure *why);
     void (*established)(struct ws_peer *peer);
@@ -123,7 +128,8 @@ struct ws_handler {
     /* Before anything was established, or after the end. Frees the peer, or
      * does so when nothing of it is under way any more. */
     void (*gone)(struct ws_peer *peer);
-    void (*drain)(struct ws_peer *peer); /* the server is going away */
+    /* The server is going away: close, unless that is under way. */
+    void (*drain)(struct ws_peer *peer);
 };
 
 /* Who speaks where, NULL-terminated (ws_table.c). */
