@@ -48,19 +48,16 @@ void ws_kill(struct ws_peer *peer)
     lws_rx_flow_control(peer->wsi, 1);
 }
 
-/* False: the library keeps some of it, and nothing may overtake that. */
-static bool lib_write(struct ws_peer *peer, const char *data, size_t size,
-                      enum lws_write_protocol kind)
+/* The library keeps what the socket does not take, and nothing may overtake
+ * that. */
+static void lib_write(struct ws_peer *peer, const char *data, size_t size)
 {
-    if (lws_write(peer->wsi, (unsigned char *)data, size, kind) < 0) {
+    if (lws_write(peer->wsi, (unsigned char *)data, size, LWS_WRITE_RAW) < 0) {
         ws_kill(peer);
-        return true;
+    } else if (lws_partial_buffered(peer->wsi)) {
+        peer->full = true;
+        lws_callback_on_writable(peer->wsi);
     }
-    if (!lws_partial_buffered(peer->wsi))
-        return true;
-    peer->full = true;
-    lws_callback_on_writable(peer->wsi);
-    return false;
 }
 
 static ssize_t send_frames(int fd, const struct span *frames, size_t count)
@@ -114,8 +111,7 @@ bool ws_send(struct ws_peer *peer, const struct span *frames, size_t count)
         return !peer->full;
     for (size_t i = 0; i < count && !peer->close_code; i++) {
         if (skip < frames[i].size)
-            (void)lib_write(peer, frames[i].data + skip, frames[i].size - skip,
-                            LWS_WRITE_RAW);
+            lib_write(peer, frames[i].data + skip, frames[i].size - skip);
         skip -= skip < frames[i].size ? skip : frames[i].size;
     }
     return !peer->full;
