@@ -332,19 +332,22 @@ static void now_known(struct websocket *ws)
     ws->known = true;
     mem_free(ws->asked);
     ws->asked = NULL;
-    if (!ws->peer.close_code)
-        wheel_disarm(&ws->peer.deadline);
 }
 
-/* `auth` has succeeded: follow, or turn the answer into why that is impossible.
- * It ends before method_run() does, so its parameters are still there. */
-static void authenticated(struct websocket *ws, struct call *call)
+/* Whether the peer has become known with this call. When `auth` has succeeded:
+ * follow, or turn the answer into why that is impossible. It ends before
+ * method_run() does, so its parameters are still there. (auth.refresh has
+ * renewed the carrier by itself.) */
+static bool authenticated(struct websocket *ws, struct call *call)
 {
-    if (ws->known)
-        return; /* auth.refresh, which has renewed the carrier */
+    if (!call->authenticated || ws->known || ws->peer.close_code)
+        return false;
     memset(&ws->carrier, 0, sizeof(ws->carrier));
-    if (!follow_as_asked(ws, call))
-        now_known(ws);
+    if (follow_as_asked(ws, call))
+        return false;
+    now_known(ws);
+    wheel_disarm(&ws->peer.deadline);
+    return true;
 }
 
 /* --- method calls ------------------------------------------------------- */
@@ -376,12 +379,10 @@ static void call_done(struct call *call)
     }
     list_remove(&job->link);
     ws->call_count--;
-    fresh = !ws->known && call->authenticated && !ws->peer.close_code;
-    if (call->authenticated && !ws->peer.close_code)
-        authenticated(ws, call);
+    fresh = authenticated(ws, call);
     reply(ws, (struct span){job->id, job->id_size}, call);
     call_free(job);
-    if (fresh && ws->known)
+    if (fresh)
         pump(ws);
     decide_reading(ws);
     maybe_leave(ws);
@@ -558,7 +559,6 @@ static struct ws_peer *websocket_create(struct worker *worker,
     }
     ws->worker = worker;
     list_init(&ws->calls);
-    list_init(&ws->peer.deadline.link);
     forget_replies(ws);
     rc = worker->draining
              ? fail(why, ERR_UNAVAILABLE, "the server is going away")
