@@ -3,6 +3,7 @@
 #include "server/event.h"
 
 #include "server/base/eight.h"
+#include "server/frame_head.h"
 #include "server/script_text.h"
 
 #include <jansson.h>
@@ -434,17 +435,6 @@ static void append_sse(struct buf *out, const struct burst *burst,
     buf_append_text(out, "\n\n");
 }
 
-size_t frame_head(char out[FRAME_HEAD_MAX], size_t size)
-{
-    size_t length_bytes = size < 126 ? 0 : size <= UINT16_MAX ? 2 : 8;
-
-    out[0] = (char)0x81; /* FIN, text */
-    out[1] = (char)(size < 126 ? size : length_bytes == 2 ? 126 : 127);
-    for (size_t i = 0; i < length_bytes; i++)
-        out[2 + i] = (char)((uint64_t)size >> (8 * (length_bytes - 1 - i)));
-    return 2 + length_bytes;
-}
-
 /* The objects with a separator between each two, from `head` to `tail`. */
 static struct shared *join(const struct burst *burst, char separator,
                            struct span head, struct span tail)
@@ -475,7 +465,7 @@ static struct shared *frame(const struct burst *burst)
 {
     char head[FRAME_HEAD_MAX];
     size_t separators = burst->count ? burst->count - 1 : 0;
-    size_t size = frame_head(head, burst->json_bytes + separators);
+    size_t size = frame_head(head, WS_TEXT, burst->json_bytes + separators);
 
     return join(burst, '\n', (struct span){head, size}, (struct span){0});
 }

@@ -21,7 +21,6 @@
 #include <stdbool.h>
 
 #define CURSOR_MAX_BYTES 32 /* "5f3a1c22-9007199254740992" and a NUL */
-#define FRAME_HEAD_MAX 10   /* of frame_head() */
 /* Of multipart bodies (RFC 2046 section 5.1). JSON text holds no raw line end,
  * so no event can hold the delimiter. A part ends with the next one's delimiter
  * line: a parser knows at once that it is whole. */
@@ -82,10 +81,6 @@ bool burst_add(struct burst *burst, struct event *given);
 /* A burst of this one event. Takes the reference; given NULL: NULL. */
 struct burst *burst_of(const char *epoch, struct event *given);
 struct shared *burst_bytes(struct burst *burst, enum format format);
-
-/* The head of a server's text frame of `size` bytes (RFC 6455 section 5.2):
- * whole, not masked. Returns its length. */
-size_t frame_head(char out[FRAME_HEAD_MAX], size_t size);
 
 /* "<epoch>-<lsn>", terminated; returns its length. */
 size_t cursor_write(char out[CURSOR_MAX_BYTES], const char *epoch, lsn at);

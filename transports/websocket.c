@@ -11,6 +11,7 @@
  * replies wait for the end of the turn; and the burst of a commit, whose answer
  * to this peer follows in the same turn, waits for that answer. */
 #include "server/base/clock.h"
+#include "server/frame_head.h"
 #include "server/handshake.h"
 #include "server/method.h"
 #include "server/methods/params.h"
@@ -84,7 +85,7 @@ static void fell_behind(struct websocket *ws)
 static struct span replies_frame(struct buf *replies)
 {
     char head[FRAME_HEAD_MAX];
-    size_t size = frame_head(head, replies->size - FRAME_HEAD_MAX);
+    size_t size = frame_head(head, WS_TEXT, replies->size - FRAME_HEAD_MAX);
     char *begin = replies->data + FRAME_HEAD_MAX - size;
 
     memcpy(begin, head, size);
@@ -152,7 +153,7 @@ static void send_burst(struct websocket *ws, struct burst *burst)
 static void send_event(struct websocket *ws, struct event *given)
 {
     char head[FRAME_HEAD_MAX];
-    size_t size = given ? frame_head(head, given->size) : 0;
+    size_t size = given ? frame_head(head, WS_TEXT, given->size) : 0;
     struct shared *bytes = given ? shared_create(size + given->size) : NULL;
 
     if (bytes) {

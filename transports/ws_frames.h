@@ -11,21 +11,14 @@
 #ifndef RUNG_WS_FRAMES_H
 #define RUNG_WS_FRAMES_H
 
+#include "server/frame_head.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #define WS_HEAD_MAX 14
 #define WS_CONTROL_MAX 125
-
-enum ws_opcode {
-    WS_CONTINUATION = 0,
-    WS_TEXT = 1,
-    WS_BINARY = 2,
-    WS_CLOSE = 8,
-    WS_PING = 9,
-    WS_PONG = 10,
-};
 
 /* All zero: nothing has come yet. */
 struct ws_frames {

@@ -27,7 +27,7 @@ struct ws_host {
     struct ws_peer *adopting; /* not bound to its wsi yet */
     char received[RECEIVE_BYTES];
     /* Of the pings in it, which are longer, but for one that began before. */
-    char pongs[RECEIVE_BYTES + 2 + WS_CONTROL_MAX];
+    char pongs[RECEIVE_BYTES + FRAME_HEAD_MAX + WS_CONTROL_MAX];
     size_t pong_bytes;
 };
 
@@ -131,6 +131,9 @@ void ws_resume_later(struct ws_peer *peer)
 
 void ws_ping(struct ws_peer *peer)
 {
+    char head[FRAME_HEAD_MAX];
+    size_t size;
+
     if (!peer->wsi || peer->close_code || peer->full)
         return;
     if (!peer->heard) {
@@ -138,7 +141,8 @@ void ws_ping(struct ws_peer *peer)
         return;
     }
     peer->heard = false;
-    (void)ws_send(peer, &SPAN("\x89\0"), 1); /* FIN, opcode 9, empty */
+    size = frame_head(head, WS_PING, 0);
+    (void)ws_send(peer, &(struct span){head, size}, 1);
 }
 
 /* Both close frames are through. The peer sees the end and leaves; until then,
@@ -157,27 +161,27 @@ static void linger(struct ws_peer *peer)
 static void say_close(struct ws_peer *peer)
 {
     bool bare = peer->close_code == WS_NO_CODE;
-    size_t size = bare ? 0 : 2 + strlen(peer->close_reason);
-    unsigned char frame[2 + WS_CONTROL_MAX];
+    size_t size = bare ? 0 : 2 + strlen(peer->close_reason), at;
+    char frame[FRAME_HEAD_MAX + WS_CONTROL_MAX];
     ssize_t sent;
 
     if (size > WS_CONTROL_MAX)
         size = WS_CONTROL_MAX;
-    frame[0] = 0x88; /* FIN, opcode 8 (RFC 6455 section 5.5.1) */
-    frame[1] = (unsigned char)size;
-    if (!bare) {
-        frame[2] = (unsigned char)(peer->close_code >> 8);
-        frame[3] = (unsigned char)(peer->close_code & 0xff);
-        memcpy(frame + 4, peer->close_reason, size - 2);
+    at = frame_head(frame, WS_CLOSE, size);
+    if (!bare) { /* RFC 6455 section 5.5.1 */
+        frame[at] = (char)(peer->close_code >> 8);
+        frame[at + 1] = (char)(peer->close_code & 0xff);
+        memcpy(frame + at + 2, peer->close_reason, size - 2);
     }
-    sent = send(peer->fd, frame, 2 + size, MSG_NOSIGNAL | MSG_DONTWAIT);
+    size += at;
+    sent = send(peer->fd, frame, size, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent < 0 && errno == EAGAIN) { /* the last frame just fitted */
         peer->full = true;
         lws_callback_on_writable(peer->wsi);
         return;
     }
     peer->close_said = true;
-    if (sent != (ssize_t)(2 + size))
+    if (sent != (ssize_t)size)
         ws_kill(peer);
     else if (peer->close_heard)
         linger(peer);
@@ -246,11 +250,10 @@ static void answer_ping(struct ws_peer *peer, const struct ws_piece *ping)
 {
     struct ws_host *host = peer->host;
     char *pong = host->pongs + host->pong_bytes;
-    size_t size = 2 + ping->size;
+    size_t size = frame_head(pong, WS_PONG, ping->size);
 
-    pong[0] = (char)0x8a; /* FIN, opcode 10 */
-    pong[1] = (char)ping->size;
-    memcpy(pong + 2, ping->data, ping->size);
+    memcpy(pong + size, ping->data, ping->size);
+    size += ping->size;
     if (peer->full)
         owe_pong(peer, pong, size);
     else

@@ -4,7 +4,6 @@
 #define _GNU_SOURCE /* nftw */
 #include "server/base/mem.h"
 #include "server/cli/cli.h"
-#include "server/event.h"
 #include "transports/ws_host.h"
 
 #include <ftw.h>
@@ -35,9 +34,9 @@ static void echo_established(struct ws_peer *peer)
 static void echo(struct ws_peer *peer, enum ws_opcode opcode, struct span whole)
 {
     char head[FRAME_HEAD_MAX];
-    struct span frames[] = {{head, frame_head(head, whole.size)}, whole};
+    struct span frames[] = {{head, frame_head(head, opcode, whole.size)},
+                            whole};
 
-    head[0] = (char)(0x80 | opcode);
     if (!ws_send(peer, frames, 2))
         ws_pause(peer, true);
 }

@@ -207,30 +207,6 @@ static void all_readers_of_a_burst_share_its_bytes(void **state)
     burst_unref(burst);
 }
 
-/* RFC 6455 section 5.2: 7, 16 or 64 bits of length. */
-static void a_frame_head_tells_the_length(void **state)
-{
-    static const struct {
-        size_t size;
-        const char *head;
-        size_t head_size;
-    } expected[] = {
-        {0, "\x81\x00", 2},
-        {125, "\x81\x7d", 2},
-        {126, "\x81\x7e\x00\x7e", 4},
-        {65535, "\x81\x7e\xff\xff", 4},
-        {65536, "\x81\x7f\0\0\0\0\0\1\0\0", 10},
-    };
-    char head[FRAME_HEAD_MAX];
-
-    (void)state;
-    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
-        assert_int_equal(frame_head(head, expected[i].size),
-                         expected[i].head_size);
-        assert_memory_equal(head, expected[i].head, expected[i].head_size);
-    }
-}
-
 static void a_burst_is_one_frame(void **state)
 {
     struct burst *burst = burst_create(EPOCH);
@@ -379,7 +355,6 @@ int main(void)
         cmocka_unit_test(a_cursor_survives_the_way_out_and_back),
         cmocka_unit_test(what_is_no_cursor_is_refused),
         cmocka_unit_test(all_readers_of_a_burst_share_its_bytes),
-        cmocka_unit_test(a_frame_head_tells_the_length),
         cmocka_unit_test(a_burst_is_one_frame),
         cmocka_unit_test(a_burst_of_one_event_takes_it),
         cmocka_unit_test(sse_carries_cursor_kind_and_data),
