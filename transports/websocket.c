@@ -97,26 +97,28 @@ static struct span span_of_shared(const struct shared *bytes)
     return (struct span){bytes->data, bytes->size};
 }
 
-/* What was put off, in order, and behind it `next` (NULL: nothing), with one
- * call. */
-static void send_all(struct websocket *ws, const struct shared *next)
+/* What was put off, in order, and behind it more pieces of frames (those that
+ * are empty count for nothing), with one call. */
+static void send_all(struct websocket *ws, const struct span *more,
+                     size_t more_count)
 {
-    struct span frames[WS_FRAMES_MAX];
+    struct span pieces[WS_PIECES_MAX];
     struct burst *held = ws->held;
     struct buf replies = ws->replies;
     size_t count = 0;
 
     if (held)
-        frames[count++] = span_of_shared(burst_bytes(held, FORMAT_FRAME));
+        pieces[count++] = span_of_shared(burst_bytes(held, FORMAT_FRAME));
     if (replies.size)
-        frames[count++] = replies_frame(&replies);
-    if (next)
-        frames[count++] = span_of_shared(next);
+        pieces[count++] = replies_frame(&replies);
+    for (size_t i = 0; i < more_count; i++)
+        if (more[i].size)
+            pieces[count++] = more[i];
     if (!count)
         return;
     ws->held = NULL;
     buf_init(&ws->replies, replies.max);
-    if (!ws_send(&ws->peer, frames, count))
+    if (!ws_send(&ws->peer, pieces, count))
         fell_behind(ws);
     burst_unref(held);
     buf_fini(&replies);
@@ -125,7 +127,7 @@ static void send_all(struct websocket *ws, const struct shared *next)
 static void flush(struct websocket *ws)
 {
     if (!ws->peer.full)
-        send_all(ws, NULL);
+        send_all(ws, NULL, 0);
 }
 
 static void websocket_flush(struct ws_peer *peer)
@@ -140,28 +142,25 @@ static void send_burst(struct websocket *ws, struct burst *burst)
 
     if (!bytes) {
         ws_kill(&ws->peer); /* it comes back with its cursor */
-    } else if (ws->held || ws->replies.size) {
-        send_all(ws, bytes);
     } else {
         frame = span_of_shared(bytes);
-        if (!ws_send(&ws->peer, &frame, 1))
-            fell_behind(ws);
+        send_all(ws, &frame, 1);
     }
 }
 
-/* An event of no burst: heartbeat, bye. Takes the reference. */
-static void send_event(struct websocket *ws, struct event *given)
+/* An event of no burst, behind a frame of the host's (none: size 0). Takes the
+ * reference; NULL: no memory. */
+static void send_event(struct websocket *ws, struct span before,
+                       struct event *given)
 {
+    struct span pieces[3] = {before};
     char head[FRAME_HEAD_MAX];
-    size_t size = given ? frame_head(head, WS_TEXT, given->size) : 0;
-    struct shared *bytes = given ? shared_create(size + given->size) : NULL;
 
-    if (bytes) {
-        memcpy(bytes->data, head, size);
-        memcpy(bytes->data + size, given->json, given->size);
-        send_all(ws, bytes);
+    if (given) {
+        pieces[1] = (struct span){head, frame_head(head, WS_TEXT, given->size)};
+        pieces[2] = (struct span){given->json, given->size};
     }
-    shared_unref(bytes);
+    send_all(ws, pieces, 3);
     event_unref(given);
 }
 
@@ -357,7 +356,8 @@ static void maybe_leave(struct websocket *ws)
 {
     if (!ws->leaving || ws->call_count)
         return;
-    send_all(ws, NULL); /* also to a full socket: the close comes behind it */
+    /* Also to a full socket: the close comes behind it. */
+    send_all(ws, NULL, 0);
     ws_close(&ws->peer, ws->leave_code, ws->leave_reason);
 }
 
@@ -661,11 +661,12 @@ static void websocket_wake(struct carrier *carrier)
 static void websocket_beat(struct carrier *carrier)
 {
     struct websocket *ws = of_carrier(carrier);
-    struct worker *worker = ws->worker;
+    const char *epoch = store_epoch(worker_store(ws->worker));
+    char ping[FRAME_HEAD_MAX];
+    size_t size = ws_ping(&ws->peer, ping);
 
-    ws_ping(&ws->peer);
-    send_event(ws, event_heartbeat(store_epoch(worker_store(worker)),
-                                   carrier_at(carrier), clock_wall_ms()));
+    send_event(ws, (struct span){ping, size},
+               event_heartbeat(epoch, carrier_at(carrier), clock_wall_ms()));
 }
 
 /* Which close code tells a client what to do next. */
@@ -685,7 +686,7 @@ static void websocket_end(struct carrier *carrier, const struct farewell *why)
     flush(ws);
     carrier_close(carrier);
     if (!ws->peer.full && ws->peer.established)
-        send_event(ws,
+        send_event(ws, (struct span){0},
                    event_bye(why->reason, why->message, why->retry_after_ms));
     leave(ws, code_of(why), why->reason);
 }

@@ -60,23 +60,23 @@ static void lib_write(struct ws_peer *peer, const char *data, size_t size)
     }
 }
 
-static ssize_t send_frames(int fd, const struct span *frames, size_t count)
+static ssize_t send_pieces(int fd, const struct span *pieces, size_t count)
 {
-    struct iovec pieces[WS_FRAMES_MAX];
-    struct msghdr message = {.msg_iov = pieces, .msg_iovlen = count};
+    struct iovec vector[WS_PIECES_MAX];
+    struct msghdr message = {.msg_iov = vector, .msg_iovlen = count};
 
     if (count == 1) /* mostly; and the kernel does less for it */
-        return send(fd, frames->data, frames->size,
+        return send(fd, pieces->data, pieces->size,
                     MSG_NOSIGNAL | MSG_DONTWAIT);
-    assert(count <= WS_FRAMES_MAX);
+    assert(count <= WS_PIECES_MAX);
     for (size_t i = 0; i < count; i++)
-        pieces[i] = (struct iovec){(char *)frames[i].data, frames[i].size};
+        vector[i] = (struct iovec){(char *)pieces[i].data, pieces[i].size};
     return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 /* How much of it the socket took; negative: the peer has gone. */
 static ssize_t send_past_library(struct ws_peer *peer,
-                                 const struct span *frames, size_t count)
+                                 const struct span *pieces, size_t count)
 {
     ssize_t sent;
 
@@ -84,12 +84,12 @@ static ssize_t send_past_library(struct ws_peer *peer,
     if (lws_partial_buffered(peer->wsi))
         return 0;
     do {
-        sent = send_frames(peer->fd, frames, count);
+        sent = send_pieces(peer->fd, pieces, count);
     } while (sent < 0 && errno == EINTR);
     return sent < 0 && errno == EAGAIN ? 0 : sent;
 }
 
-bool ws_send(struct ws_peer *peer, const struct span *frames, size_t count)
+bool ws_send(struct ws_peer *peer, const struct span *pieces, size_t count)
 {
     struct metrics *metrics = &peer->host->worker->metrics;
     size_t skip, total = 0;
@@ -98,10 +98,10 @@ bool ws_send(struct ws_peer *peer, const struct span *frames, size_t count)
     if (!peer->wsi || peer->close_code)
         return true;
     for (size_t i = 0; i < count; i++)
-        total += frames[i].size;
+        total += pieces[i].size;
     metrics_add(metrics->writes[BY_WS], 1);
     metrics_add(metrics->sent_bytes, total);
-    sent = send_past_library(peer, frames, count);
+    sent = send_past_library(peer, pieces, count);
     if (sent < 0) {
         ws_kill(peer);
         return true;
@@ -110,9 +110,9 @@ bool ws_send(struct ws_peer *peer, const struct span *frames, size_t count)
     if (skip == total)
         return !peer->full;
     for (size_t i = 0; i < count && !peer->close_code; i++) {
-        if (skip < frames[i].size)
-            lib_write(peer, frames[i].data + skip, frames[i].size - skip);
-        skip -= skip < frames[i].size ? skip : frames[i].size;
+        if (skip < pieces[i].size)
+            lib_write(peer, pieces[i].data + skip, pieces[i].size - skip);
+        skip -= skip < pieces[i].size ? skip : pieces[i].size;
     }
     return !peer->full;
 }
@@ -129,20 +129,16 @@ void ws_resume_later(struct ws_peer *peer)
         lws_callback_on_writable(peer->wsi);
 }
 
-void ws_ping(struct ws_peer *peer)
+size_t ws_ping(struct ws_peer *peer, char out[FRAME_HEAD_MAX])
 {
-    char head[FRAME_HEAD_MAX];
-    size_t size;
-
     if (!peer->wsi || peer->close_code || peer->full)
-        return;
+        return 0;
     if (!peer->heard) {
         ws_kill(peer); /* not even the last ping was answered */
-        return;
+        return 0;
     }
     peer->heard = false;
-    size = frame_head(head, WS_PING, 0);
-    (void)ws_send(peer, &(struct span){head, size}, 1);
+    return frame_head(out, WS_PING, 0);
 }
 
 /* Both close frames are through. The peer sees the end and leaves; until then,

@@ -82,17 +82,19 @@ void ws_host_drain(struct ws_host *host);
 void ws_host_close(struct ws_host *host);
 void ws_host_free(struct ws_host *host); /* NULL: nothing */
 
-#define WS_FRAMES_MAX 3 /* in one ws_send() */
+#define WS_PIECES_MAX 5 /* in one ws_send() */
 
-/* Send frames, ready-made, with one system call, as far as the socket takes
- * them; of the rest a copy is kept. False: full; writable() will be called. A
- * peer that is closing takes everything and sends nothing. */
-bool ws_send(struct ws_peer *peer, const struct span *frames, size_t count);
+/* Send frames, ready-made and in any pieces, with one system call, as far as
+ * the socket takes them; of the rest a copy is kept. False: full; writable()
+ * will be called. A peer that is closing takes everything and sends nothing. */
+bool ws_send(struct ws_peer *peer, const struct span *pieces, size_t count);
 /* flush() comes when this turn of the loop ends. */
 void ws_flush_later(struct ws_peer *peer);
 /* There is more to send, but others first: writable() comes. */
 void ws_resume_later(struct ws_peer *peer);
-void ws_ping(struct ws_peer *peer);
+/* Write a ping, whole, to be sent; returns its size. 0: none, since the socket
+ * is full, or the peer has not even answered the last and is killed. */
+size_t ws_ping(struct ws_peer *peer, char out[FRAME_HEAD_MAX]);
 #define WS_NO_CODE 1005 /* a close frame without a code */
 
 /* Close with a code, after what was sent; flushes. */
