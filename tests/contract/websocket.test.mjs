@@ -386,6 +386,20 @@ scenario('a peer that answers no ping is let go, one that does stays', {
   assert.equal(alive.end, undefined);
 });
 
+scenario('a ping leaves with its heartbeat, in one write', {
+  env: { RUNG_HEARTBEAT_MS: '200' },
+}, async (scene) => {
+  const follower = await (await scene.person('bob')).follow('ws');
+  let pings = 0;
+
+  follower.socket.on('ping', () => pings++);
+  await follower.take(5, 'heartbeat');
+  const writes = await scene.server.metric('rung_writes_total', '"ws"');
+  await follower.reply('session.info'); // behind all that was written by then
+  assert.ok(pings >= 5);
+  assert.ok(writes <= 1 + pings, `${writes} writes, of hello and ${pings} beats`);
+});
+
 scenario('binary, bad and large peers at once leave the others alone',
          async (scene) => {
   const [alice, bob] = await scene.people('alice', 'bob');
