@@ -11,15 +11,12 @@
  * replies wait for the end of the turn; and the burst of a commit, whose answer
  * to this peer follows in the same turn, waits for that answer. */
 #include "server/base/clock.h"
-#include "server/frame_head.h"
 #include "server/handshake.h"
 #include "server/method.h"
 #include "server/methods/params.h"
-#include "server/worker.h"
 #include "transports/frame_lines.h"
 #include "transports/route.h"
-#include "transports/transport.h"
-#include "transports/ws_host.h"
+#include "transports/websocket_inside.h"
 
 #include <string.h>
 
@@ -29,30 +26,6 @@
 #define GATHER_BYTES (16u << 10) /* of replies; beyond, they leave at once */
 #define METHOD_MAX_BYTES 256     /* of a name with escapes */
 
-extern const struct transport websocket_transport;
-
-struct websocket {
-    struct ws_peer peer;
-    struct carrier carrier;
-    struct worker *worker;
-    bool known;   /* then its carrier says who it is */
-    bool leaving; /* bye is out; closes when no call is in flight any more */
-    uint16_t leave_code;
-    uint16_t refused; /* requests in a row */
-    unsigned call_count;
-    const char *leave_reason;
-    struct bucket bucket;
-    struct list calls;   /* in flight */
-    struct burst *held;  /* put off; before the replies */
-    struct buf replies;  /* put off; behind FRAME_HEAD_MAX bytes */
-    struct asked *asked; /* until known: what the handshake asked for */
-};
-
-struct asked {
-    struct query query;
-    char text[]; /* the query's */
-};
-
 /* One method call in flight; outlives its websocket if need be. */
 struct ws_call {
     struct call call;
@@ -61,11 +34,6 @@ struct ws_call {
     size_t id_size; /* 0: it wants no result */
     char id[];      /* JSON text, as it was sent */
 };
-
-static struct websocket *of_peer(struct ws_peer *peer)
-{
-    return container_of(peer, struct websocket, peer);
-}
 
 static struct websocket *of_carrier(struct carrier *carrier)
 {
@@ -97,10 +65,8 @@ static struct span span_of_shared(const struct shared *bytes)
     return (struct span){bytes->data, bytes->size};
 }
 
-/* What was put off, in order, and behind it more pieces of frames (those that
- * are empty count for nothing), with one call. */
-static void send_all(struct websocket *ws, const struct span *more,
-                     size_t more_count)
+void websocket_send(struct websocket *ws, const struct span *more,
+                    size_t more_count)
 {
     struct span pieces[WS_PIECES_MAX];
     struct burst *held = ws->held;
@@ -124,15 +90,10 @@ static void send_all(struct websocket *ws, const struct span *more,
     buf_fini(&replies);
 }
 
-static void flush(struct websocket *ws)
+void websocket_flush(struct websocket *ws)
 {
     if (!ws->peer.full)
-        send_all(ws, NULL, 0);
-}
-
-static void websocket_flush(struct ws_peer *peer)
-{
-    flush(of_peer(peer));
+        websocket_send(ws, NULL, 0);
 }
 
 static void send_burst(struct websocket *ws, struct burst *burst)
@@ -144,7 +105,7 @@ static void send_burst(struct websocket *ws, struct burst *burst)
         ws_kill(&ws->peer); /* it comes back with its cursor */
     } else {
         frame = span_of_shared(bytes);
-        send_all(ws, &frame, 1);
+        websocket_send(ws, &frame, 1);
     }
 }
 
@@ -160,12 +121,11 @@ static void send_event(struct websocket *ws, struct span before,
         pieces[1] = (struct span){head, frame_head(head, WS_TEXT, given->size)};
         pieces[2] = (struct span){given->json, given->size};
     }
-    send_all(ws, pieces, 3);
+    websocket_send(ws, pieces, 3);
     event_unref(given);
 }
 
-/* Replies, and the log from the cursor on, as long as the socket takes it. */
-static void pump(struct websocket *ws)
+void websocket_pump(struct websocket *ws)
 {
     struct failure why;
     bool more = true;
@@ -187,7 +147,7 @@ static void pump(struct websocket *ws)
         send_burst(ws, burst);
         burst_unref(burst);
     }
-    flush(ws);
+    websocket_flush(ws);
 }
 
 /* --- replies ------------------------------------------------------------ */
@@ -219,14 +179,13 @@ static void write_reply(struct buf *out, struct span id,
     }
 }
 
-static void forget_replies(struct websocket *ws)
+void websocket_forget_replies(struct websocket *ws)
 {
     buf_fini(&ws->replies);
     buf_init(&ws->replies, SIZE_MAX / 2); /* reply() bounds it */
 }
 
-/* Who has too much in flight, or takes no replies, is not read. */
-static void decide_reading(struct websocket *ws)
+void websocket_decide_reading(struct websocket *ws)
 {
     bool unread = ws->peer.full && ws->replies.size > GATHER_BYTES;
     bool enough = unread || ws->call_count >= CALLS_MAX;
@@ -242,7 +201,7 @@ static void reply(struct websocket *ws, struct span id, const struct call *call)
     if (!id.size && !call->failure.err)
         return;
     if (ws->replies.size > REPLIES_MAX) {
-        forget_replies(ws);
+        websocket_forget_replies(ws);
         ws_close(&ws->peer, 1008, "replies are not being read");
         return;
     }
@@ -252,11 +211,11 @@ static void reply(struct websocket *ws, struct span id, const struct call *call)
         buf_append(&ws->replies, headroom, sizeof(headroom));
     write_reply(&ws->replies, id, call);
     if (buf_status(&ws->replies)) {
-        forget_replies(ws);
+        websocket_forget_replies(ws);
         ws_close(&ws->peer, 1013, "out of memory");
     } else if (ws->replies.size > GATHER_BYTES) {
-        flush(ws);
-        decide_reading(ws);
+        websocket_flush(ws);
+        websocket_decide_reading(ws);
     } else {
         ws_flush_later(&ws->peer);
     }
@@ -327,7 +286,7 @@ static enum err follow_as_asked(struct websocket *ws, struct call *call)
                         &call->identity, &follow, &call->failure);
 }
 
-static void now_known(struct websocket *ws)
+void websocket_known(struct websocket *ws)
 {
     ws->known = true;
     mem_free(ws->asked);
@@ -345,27 +304,28 @@ static bool authenticated(struct websocket *ws, struct call *call)
     memset(&ws->carrier, 0, sizeof(ws->carrier));
     if (follow_as_asked(ws, call))
         return false;
-    now_known(ws);
+    websocket_known(ws);
     wheel_disarm(&ws->peer.deadline);
     return true;
 }
 
 /* --- method calls ------------------------------------------------------- */
 
-static void maybe_leave(struct websocket *ws)
-{
-    if (!ws->leaving || ws->call_count)
-        return;
-    /* Also to a full socket: the close comes behind it. */
-    send_all(ws, NULL, 0);
-    ws_close(&ws->peer, ws->leave_code, ws->leave_reason);
-}
-
 static void call_free(struct ws_call *job)
 {
     worker_call_ends(job->call.worker);
     buf_fini(&job->call.result);
     mem_free(job);
+}
+
+void websocket_forsake_calls(struct websocket *ws)
+{
+    list_each_safe (link, &ws->calls) {
+        struct ws_call *job = container_of(link, struct ws_call, link);
+
+        list_remove(link);
+        job->ws = NULL;
+    }
 }
 
 static void call_done(struct call *call)
@@ -384,9 +344,9 @@ static void call_done(struct call *call)
     reply(ws, (struct span){job->id, job->id_size}, call);
     call_free(job);
     if (fresh)
-        pump(ws);
-    decide_reading(ws);
-    maybe_leave(ws);
+        websocket_pump(ws);
+    websocket_decide_reading(ws);
+    websocket_maybe_leave(ws);
 }
 
 static void run(struct websocket *ws, struct span id, struct span method,
@@ -417,7 +377,7 @@ static void run(struct websocket *ws, struct span id, struct span method,
     list_append(&ws->calls, &job->link);
     ws->refused = 0;
     ws->call_count++;
-    decide_reading(ws);
+    websocket_decide_reading(ws);
     worker_call_begins(ws->worker);
     method_run(&job->call); /* may free job */
 }
@@ -491,9 +451,9 @@ static void line(struct websocket *ws, struct span text)
         run(ws, request.id, method, &params);
 }
 
-static void websocket_message(struct ws_peer *peer, struct span text)
+void websocket_text(struct ws_peer *peer, struct span text)
 {
-    struct websocket *ws = of_peer(peer);
+    struct websocket *ws = websocket_of(peer);
     struct span one;
 
     while (!peer->close_code && !ws->leaving && frame_line(&text, &one))
@@ -543,7 +503,7 @@ static enum err know_from_handshake(struct websocket *ws,
     rc = carrier_open(&ws->carrier, ws->worker, &websocket_transport, &who,
                       &follow, why);
     if (!rc)
-        now_known(ws);
+        websocket_known(ws);
     return rc;
 }
 
@@ -560,7 +520,7 @@ static struct ws_peer *websocket_create(struct worker *worker,
     }
     ws->worker = worker;
     list_init(&ws->calls);
-    forget_replies(ws);
+    websocket_forget_replies(ws);
     rc = worker->draining
              ? fail(why, ERR_UNAVAILABLE, "the server is going away")
              : take_query(ws, head, why);
@@ -574,18 +534,23 @@ static struct ws_peer *websocket_create(struct worker *worker,
 
 static void websocket_established(struct ws_peer *peer)
 {
-    struct websocket *ws = of_peer(peer);
+    struct websocket *ws = websocket_of(peer);
 
     if (ws->known) {
         wheel_disarm(&peer->deadline);
-        pump(ws);
+        websocket_pump(ws);
     }
+}
+
+static void websocket_settle(struct ws_peer *peer)
+{
+    websocket_flush(websocket_of(peer));
 }
 
 static void websocket_writable(struct ws_peer *peer)
 {
-    pump(of_peer(peer));
-    decide_reading(of_peer(peer));
+    websocket_pump(websocket_of(peer));
+    websocket_decide_reading(websocket_of(peer));
 }
 
 static void websocket_late(struct ws_peer *peer)
@@ -598,16 +563,20 @@ static void websocket_late(struct ws_peer *peer)
 
 static void websocket_gone(struct ws_peer *peer)
 {
-    struct websocket *ws = of_peer(peer);
+    struct websocket *ws = websocket_of(peer);
 
     carrier_close(&ws->carrier);
-    list_each_safe (link, &ws->calls) {
-        struct ws_call *job = container_of(link, struct ws_call, link);
-
-        list_remove(link);
-        job->ws = NULL;
-    }
+    websocket_forsake_calls(ws);
     websocket_free(ws);
+}
+
+void websocket_maybe_leave(struct websocket *ws)
+{
+    if (!ws->leaving || ws->call_count)
+        return;
+    /* Also to a full socket: the close comes behind it. */
+    websocket_send(ws, NULL, 0);
+    ws_close(&ws->peer, ws->leave_code, ws->leave_reason);
 }
 
 static void leave(struct websocket *ws, uint16_t code, const char *reason)
@@ -615,12 +584,12 @@ static void leave(struct websocket *ws, uint16_t code, const char *reason)
     ws->leaving = true;
     ws->leave_code = code;
     ws->leave_reason = reason;
-    maybe_leave(ws);
+    websocket_maybe_leave(ws);
 }
 
 static void websocket_closing(struct ws_peer *peer, uint16_t code)
 {
-    struct websocket *ws = of_peer(peer);
+    struct websocket *ws = websocket_of(peer);
 
     if (!ws->leaving)
         leave(ws, code, "");
@@ -628,7 +597,7 @@ static void websocket_closing(struct ws_peer *peer, uint16_t code)
 
 static void websocket_drain(struct ws_peer *peer)
 {
-    struct websocket *ws = of_peer(peer);
+    struct websocket *ws = websocket_of(peer);
 
     if (!ws->leaving)
         leave(ws, 1001, "draining");
@@ -655,7 +624,7 @@ static void websocket_wake(struct carrier *carrier)
     struct websocket *ws = of_carrier(carrier);
 
     if (ws->peer.established && !ws->peer.full)
-        pump(ws);
+        websocket_pump(ws);
 }
 
 static void websocket_beat(struct carrier *carrier)
@@ -683,7 +652,7 @@ static void websocket_end(struct carrier *carrier, const struct farewell *why)
 {
     struct websocket *ws = of_carrier(carrier);
 
-    flush(ws);
+    websocket_flush(ws);
     carrier_close(carrier);
     if (!ws->peer.full && ws->peer.established)
         send_event(ws, (struct span){0},
@@ -707,9 +676,9 @@ const struct ws_handler websocket_handler = {
     .path = WS_PATH,
     .create = websocket_create,
     .established = websocket_established,
-    .text = websocket_message,
+    .text = websocket_text,
     .writable = websocket_writable,
-    .flush = websocket_flush,
+    .flush = websocket_settle,
     .late = websocket_late,
     .closing = websocket_closing,
     .gone = websocket_gone,
