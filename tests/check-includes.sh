@@ -61,6 +61,9 @@ rule 'what these files share stays among them' 'transports/http_inside\.h' \
 direct='transports/direct(_reply\.c|_inside\.h|\.c)'
 rule 'what the direct host shares stays in its files' \
     'transports/direct_inside\.h' $(files | grep -vE "^$direct$")
+rule 'what the files of WebSocket share stays among them' \
+    'transports/websocket_inside\.h' \
+    $(files | grep -vE '^transports/(websocket|ws_calls)\.c$')
 rule 'only the hosts and request.c look into a request' \
     'transports/request_inside\.h' \
     $(files ! -path 'transports/request.c' | grep -vE "^($http|$direct)$")
