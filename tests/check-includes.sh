@@ -64,6 +64,9 @@ rule 'what the direct host shares stays in its files' \
 rule 'what the files of WebSocket share stays among them' \
     'transports/websocket_inside\.h' \
     $(files | grep -vE '^transports/(websocket|ws_calls)\.c$')
+rule 'what the files of the WebSocket host share stays among them' \
+    'transports/ws_host_inside\.h' \
+    $(files | grep -vE '^transports/ws_(host|receive)\.c$')
 rule 'only the hosts and request.c look into a request' \
     'transports/request_inside\.h' \
     $(files ! -path 'transports/request.c' | grep -vE "^($http|$direct)$")

@@ -1,5 +1,5 @@
 /* WebSocket on a worker's loop, carried by libwebsockets on a foreign loop. */
-#include "transports/ws_host.h"
+#include "transports/ws_host_inside.h"
 
 #include "server/base/clock.h"
 #include "server/base/trace.h"
@@ -15,21 +15,7 @@
 
 #define RX_BYTES 1 /* the library keeps so many per connection, for nothing */
 #define TX_BYTES (1u << 20)
-#define RECEIVE_BYTES (16u << 10) /* of a read */
 #define CLOSING_MS 3000
-
-struct ws_host {
-    struct worker *worker;
-    struct lws_context *context;
-    struct lws_vhost *vhost;
-    struct list peers;
-    struct list later;        /* peers with something to read or to flush */
-    struct ws_peer *adopting; /* not bound to its wsi yet */
-    char received[RECEIVE_BYTES];
-    /* Of the pings in it, which are longer, but for one that began before. */
-    char pongs[RECEIVE_BYTES + FRAME_HEAD_MAX + WS_CONTROL_MAX];
-    size_t pong_bytes;
-};
 
 /* --- sending ------------------------------------------------------------ */
 
@@ -141,10 +127,7 @@ size_t ws_ping(struct ws_peer *peer, char out[FRAME_HEAD_MAX])
     return frame_head(out, WS_PING, 0);
 }
 
-/* Both close frames are through. The peer sees the end and leaves; until then,
- * or until the deadline, what it still sends is read, since bytes left unread
- * would turn our end into a reset that overtakes the close frame. */
-static void linger(struct ws_peer *peer)
+void ws_linger(struct ws_peer *peer)
 {
     shutdown(peer->fd, SHUT_WR);
     peer->unread = true; /* its end may have been there before */
@@ -180,7 +163,7 @@ static void say_close(struct ws_peer *peer)
     if (sent != (ssize_t)size)
         ws_kill(peer);
     else if (peer->close_heard)
-        linger(peer);
+        ws_linger(peer);
 }
 
 void ws_close(struct ws_peer *peer, uint16_t code, const char *reason)
@@ -271,7 +254,7 @@ static void fail_peer(struct ws_peer *peer, uint16_t code, const char *words)
 {
     peer->close_heard = true;
     if (peer->close_said)
-        linger(peer);
+        ws_linger(peer);
     ws_close(peer, code, words);
 }
 
@@ -282,7 +265,7 @@ static void hear_close(struct ws_peer *peer, const struct ws_piece *piece)
 
     peer->close_heard = true;
     if (peer->close_said)
-        linger(peer);
+        ws_linger(peer);
     if (peer->close_code)
         return;
     if (piece->size >= 2)
@@ -307,7 +290,7 @@ static void message(struct ws_peer *peer, enum ws_opcode kind,
         fail_peer(peer, 1007, "text must be UTF-8");
 }
 
-static void drop_message(struct ws_peer *peer)
+void ws_drop_message(struct ws_peer *peer)
 {
     if (peer->message)
         buf_fini(peer->message);
@@ -328,7 +311,7 @@ static bool gather(struct ws_peer *peer, const struct ws_piece *piece)
         rc = buf_status(peer->message);
     }
     if (rc) {
-        drop_message(peer);
+        ws_drop_message(peer);
         fail_peer(peer, 1013, "out of memory");
     }
     return !rc;
@@ -344,14 +327,14 @@ static void hear_data(struct ws_peer *peer, const struct ws_piece *piece)
         fail_peer(peer, 1003, "only text is spoken here");
     } else if (before + piece->size > most ||
                piece->left > most - before - piece->size) {
-        drop_message(peer);
+        ws_drop_message(peer);
         fail_peer(peer, 1009, "the message is too large");
     } else if (piece->last && !peer->message) {
         message(peer, piece->kind, (struct span){piece->data, piece->size});
     } else if (gather(peer, piece) && piece->last) {
         message(peer, piece->kind,
                 (struct span){peer->message->data, peer->message->size});
-        drop_message(peer);
+        ws_drop_message(peer);
     }
 }
 
@@ -384,8 +367,7 @@ static void take(struct ws_peer *peer, char *data, size_t size)
         fail_peer(peer, 1002, peer->frames.fault);
 }
 
-/* One read of a turn; what it leaves is for the next. */
-static void read_some(struct ws_peer *peer)
+void ws_read_some(struct ws_peer *peer)
 {
     struct ws_host *host = peer->host;
     ssize_t size;
@@ -423,7 +405,7 @@ static void readable(struct watch *watch, uint32_t events)
     peer->unread = true;
     peer->heard = true; /* also while it is paused */
     if (!peer->paused && !peer->killed)
-        read_some(peer);
+        ws_read_some(peer);
 }
 
 /* From now on the library has nothing to read, and we have everything. */
@@ -458,7 +440,7 @@ static void gone(struct ws_peer *peer)
         poller_remove(&host->worker->poller, peer->fd, &peer->watch);
     peer->wsi = NULL;
     wheel_disarm(&peer->deadline);
-    drop_message(peer);
+    ws_drop_message(peer);
     shared_unref(peer->pong);
     list_remove(&peer->link);
     list_remove(&peer->later);
@@ -654,7 +636,7 @@ bool ws_host_turn(struct ws_host *host)
 
         list_remove(&peer->later);
         if (peer->unread && !peer->paused && !peer->killed)
-            read_some(peer);
+            ws_read_some(peer);
         peer->handler->flush(peer);
     }
     return list_empty(&host->later);
