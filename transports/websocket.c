@@ -32,11 +32,12 @@ static void fell_behind(struct websocket *ws)
         carrier_behind(&ws->carrier);
 }
 
-/* The replies that wait, as one frame. */
-static struct span replies_frame(struct buf *replies)
+/* The replies that wait, as one text, without its tail. */
+static struct span replies_text(const struct peer_wire *wire,
+                                struct buf *replies)
 {
     char head[FRAME_HEAD_MAX];
-    size_t size = frame_head(head, WS_TEXT, replies->size - FRAME_HEAD_MAX);
+    size_t size = wire->head(head, replies->size - FRAME_HEAD_MAX);
     char *begin = replies->data + FRAME_HEAD_MAX - size;
 
     memcpy(begin, head, size);
@@ -51,15 +52,19 @@ static struct span span_of_shared(const struct shared *bytes)
 void websocket_send(struct websocket *ws, const struct span *more,
                     size_t more_count)
 {
-    struct span pieces[WS_PIECES_MAX];
+    const struct peer_wire *wire = ws->peer->wire;
+    struct span pieces[PEER_PIECES_MAX];
     struct burst *held = ws->held;
     struct buf replies = ws->replies;
     size_t count = 0;
 
     if (held)
-        pieces[count++] = span_of_shared(burst_bytes(held, FORMAT_FRAME));
-    if (replies.size)
-        pieces[count++] = replies_frame(&replies);
+        pieces[count++] = span_of_shared(burst_bytes(held, wire->format));
+    if (replies.size) {
+        pieces[count++] = replies_text(wire, &replies);
+        if (wire->tail.size)
+            pieces[count++] = wire->tail;
+    }
     for (size_t i = 0; i < more_count; i++)
         if (more[i].size)
             pieces[count++] = more[i];
@@ -67,7 +72,7 @@ void websocket_send(struct websocket *ws, const struct span *more,
         return;
     ws->held = NULL;
     buf_init(&ws->replies, replies.max);
-    if (!ws_send(&ws->peer, pieces, count))
+    if (!peer_send(ws->peer, pieces, count))
         fell_behind(ws);
     burst_unref(held);
     buf_fini(&replies);
@@ -75,17 +80,17 @@ void websocket_send(struct websocket *ws, const struct span *more,
 
 void websocket_flush(struct websocket *ws)
 {
-    if (!ws->peer.full)
+    if (!ws->peer->full)
         websocket_send(ws, NULL, 0);
 }
 
 static void send_burst(struct websocket *ws, struct burst *burst)
 {
-    struct shared *bytes = burst_bytes(burst, FORMAT_FRAME);
+    struct shared *bytes = burst_bytes(burst, ws->peer->wire->format);
     struct span frame;
 
     if (!bytes) {
-        ws_kill(&ws->peer); /* it comes back with its cursor */
+        peer_kill(ws->peer); /* it comes back with its cursor */
     } else {
         frame = span_of_shared(bytes);
         websocket_send(ws, &frame, 1);
@@ -97,14 +102,16 @@ static void send_burst(struct websocket *ws, struct burst *burst)
 static void send_event(struct websocket *ws, struct span before,
                        struct event *given)
 {
-    struct span pieces[3] = {before};
+    const struct peer_wire *wire = ws->peer->wire;
+    struct span pieces[4] = {before};
     char head[FRAME_HEAD_MAX];
 
     if (given) {
-        pieces[1] = (struct span){head, frame_head(head, WS_TEXT, given->size)};
+        pieces[1] = (struct span){head, wire->head(head, given->size)};
         pieces[2] = (struct span){given->json, given->size};
+        pieces[3] = wire->tail;
     }
-    websocket_send(ws, pieces, 3);
+    websocket_send(ws, pieces, 4);
     event_unref(given);
 }
 
@@ -113,16 +120,16 @@ void websocket_pump(struct websocket *ws)
     struct failure why;
     bool more = true;
 
-    for (int i = 0; more && ws->carrier.open && !ws->peer.full; i++) {
+    for (int i = 0; more && ws->carrier.open && !ws->peer->full; i++) {
         struct burst *burst;
 
         if (i == BURSTS_AT_ONCE) {
-            ws_resume_later(&ws->peer);
+            peer_resume_later(ws->peer);
             return;
         }
         if (carrier_next(&ws->carrier, BURST_BYTES, &burst, &more, &why)) {
             carrier_close(&ws->carrier);
-            ws_close(&ws->peer, 4001, err_code(err_wire(why.err)));
+            peer_close(ws->peer, 4001, err_code(err_wire(why.err)));
             return;
         }
         if (!burst)
@@ -192,6 +199,8 @@ static struct ws_peer *websocket_create(struct worker *worker,
         return NULL;
     }
     ws->worker = worker;
+    ws->peer = &ws->socket.peer;
+    ws->peer->owner = ws;
     list_init(&ws->calls);
     websocket_forget_replies(ws);
     rc = worker->draining
@@ -200,12 +209,12 @@ static struct ws_peer *websocket_create(struct worker *worker,
     if (!rc)
         rc = know_from_handshake(ws, head, why);
     if (!rc)
-        return &ws->peer;
+        return &ws->socket;
     websocket_free(ws);
     return NULL;
 }
 
-static void websocket_established(struct ws_peer *peer)
+static void websocket_established(struct peer *peer)
 {
     struct websocket *ws = websocket_of(peer);
 
@@ -215,26 +224,26 @@ static void websocket_established(struct ws_peer *peer)
     }
 }
 
-static void websocket_settle(struct ws_peer *peer)
+static void websocket_settle(struct peer *peer)
 {
     websocket_flush(websocket_of(peer));
 }
 
-static void websocket_writable(struct ws_peer *peer)
+static void websocket_writable(struct peer *peer)
 {
     websocket_pump(websocket_of(peer));
     websocket_decide_reading(websocket_of(peer));
 }
 
-static void websocket_late(struct ws_peer *peer)
+static void websocket_late(struct peer *peer)
 {
     if (peer->established)
-        ws_close(peer, 4100, "auth did not come in time");
+        peer_close(peer, 4100, "auth did not come in time");
     else
-        ws_kill(peer);
+        peer_kill(peer);
 }
 
-static void websocket_gone(struct ws_peer *peer)
+static void websocket_gone(struct peer *peer)
 {
     struct websocket *ws = websocket_of(peer);
 
@@ -249,7 +258,7 @@ void websocket_maybe_leave(struct websocket *ws)
         return;
     /* Also to a full socket: the close comes behind it. */
     websocket_send(ws, NULL, 0);
-    ws_close(&ws->peer, ws->leave_code, ws->leave_reason);
+    peer_close(ws->peer, ws->leave_code, ws->leave_reason);
 }
 
 static void leave(struct websocket *ws, uint16_t code, const char *reason)
@@ -260,7 +269,7 @@ static void leave(struct websocket *ws, uint16_t code, const char *reason)
     websocket_maybe_leave(ws);
 }
 
-static void websocket_closing(struct ws_peer *peer, uint16_t code)
+static void websocket_closing(struct peer *peer, uint16_t code)
 {
     struct websocket *ws = websocket_of(peer);
 
@@ -268,7 +277,7 @@ static void websocket_closing(struct ws_peer *peer, uint16_t code)
         leave(ws, code, "");
 }
 
-static void websocket_drain(struct ws_peer *peer)
+static void websocket_drain(struct peer *peer)
 {
     struct websocket *ws = websocket_of(peer);
 
@@ -284,19 +293,19 @@ static void websocket_deliver(struct carrier *carrier, struct burst *burst)
     struct websocket *ws = of_carrier(carrier);
 
     if (!ws->call_count || ws->held || ws->replies.size ||
-        !burst_bytes(burst, FORMAT_FRAME)) {
+        !burst_bytes(burst, ws->peer->wire->format)) {
         send_burst(ws, burst);
         return;
     }
     ws->held = burst_ref(burst);
-    ws_flush_later(&ws->peer);
+    peer_flush_later(ws->peer);
 }
 
 static void websocket_wake(struct carrier *carrier)
 {
     struct websocket *ws = of_carrier(carrier);
 
-    if (ws->peer.established && !ws->peer.full)
+    if (ws->peer->established && !ws->peer->full)
         websocket_pump(ws);
 }
 
@@ -305,7 +314,7 @@ static void websocket_beat(struct carrier *carrier)
     struct websocket *ws = of_carrier(carrier);
     const char *epoch = store_epoch(worker_store(ws->worker));
     char ping[FRAME_HEAD_MAX];
-    size_t size = ws_ping(&ws->peer, ping);
+    size_t size = peer_ping(ws->peer, ping);
 
     send_event(ws, (struct span){ping, size},
                event_heartbeat(epoch, carrier_at(carrier), clock_wall_ms()));
@@ -327,7 +336,7 @@ static void websocket_end(struct carrier *carrier, const struct farewell *why)
 
     websocket_flush(ws);
     carrier_close(carrier);
-    if (!ws->peer.full && ws->peer.established)
+    if (!ws->peer->full && ws->peer->established)
         send_event(ws, (struct span){0},
                    event_bye(why->reason, why->message, why->retry_after_ms));
     leave(ws, code_of(why), why->reason);
@@ -348,12 +357,12 @@ extern const struct ws_handler websocket_handler;
 const struct ws_handler websocket_handler = {
     .path = WS_PATH,
     .create = websocket_create,
-    .established = websocket_established,
-    .text = websocket_text,
-    .writable = websocket_writable,
-    .flush = websocket_settle,
-    .late = websocket_late,
-    .closing = websocket_closing,
-    .gone = websocket_gone,
-    .drain = websocket_drain,
+    .peer = {.established = websocket_established,
+             .text = websocket_text,
+             .writable = websocket_writable,
+             .flush = websocket_settle,
+             .late = websocket_late,
+             .closing = websocket_closing,
+             .gone = websocket_gone,
+             .drain = websocket_drain},
 };

@@ -8,14 +8,14 @@
 #ifndef RUNG_WEBSOCKET_INSIDE_H
 #define RUNG_WEBSOCKET_INSIDE_H
 
-#include "server/frame_head.h"
 #include "server/query.h"
 #include "server/worker.h"
 #include "transports/transport.h"
 #include "transports/ws_host.h"
 
 struct websocket {
-    struct ws_peer peer;
+    struct ws_peer socket;
+    struct peer *peer; /* the socket's */
     struct carrier carrier;
     struct worker *worker;
     bool known;   /* then its carrier says who it is */
@@ -36,9 +36,9 @@ struct asked {
     char text[]; /* the query's */
 };
 
-static inline struct websocket *websocket_of(struct ws_peer *peer)
+static inline struct websocket *websocket_of(struct peer *peer)
 {
-    return container_of(peer, struct websocket, peer);
+    return peer->owner;
 }
 
 extern const struct transport websocket_transport;
@@ -59,7 +59,7 @@ void websocket_maybe_leave(struct websocket *ws);
 /* --- ws_calls.c ----------------------------------------------------------- */
 
 /* A message of the peer's: calls, one a line. */
-void websocket_text(struct ws_peer *peer, struct span text);
+void websocket_text(struct peer *peer, struct span text);
 /* Its carrier is open: it says who it is from now on. */
 void websocket_known(struct websocket *ws);
 /* Who has too much in flight, or takes no replies, is not read. */

@@ -61,10 +61,10 @@ void websocket_forget_replies(struct websocket *ws)
 
 void websocket_decide_reading(struct websocket *ws)
 {
-    bool unread = ws->peer.full && ws->replies.size > GATHER_BYTES;
+    bool unread = ws->peer->full && ws->replies.size > GATHER_BYTES;
     bool enough = unread || ws->call_count >= CALLS_MAX;
 
-    ws_pause(&ws->peer, enough && !ws->peer.close_code);
+    peer_pause(ws->peer, enough && !ws->peer->close_code);
 }
 
 /* Behind the replies that wait for the end of this turn, or for the socket. */
@@ -76,7 +76,7 @@ static void reply(struct websocket *ws, struct span id, const struct call *call)
         return;
     if (ws->replies.size > REPLIES_MAX) {
         websocket_forget_replies(ws);
-        ws_close(&ws->peer, 1008, "replies are not being read");
+        peer_close(ws->peer, 1008, "replies are not being read");
         return;
     }
     if (ws->replies.size)
@@ -86,12 +86,12 @@ static void reply(struct websocket *ws, struct span id, const struct call *call)
     write_reply(&ws->replies, id, call);
     if (buf_status(&ws->replies)) {
         websocket_forget_replies(ws);
-        ws_close(&ws->peer, 1013, "out of memory");
+        peer_close(ws->peer, 1013, "out of memory");
     } else if (ws->replies.size > GATHER_BYTES) {
         websocket_flush(ws);
         websocket_decide_reading(ws);
     } else {
-        ws_flush_later(&ws->peer);
+        peer_flush_later(ws->peer);
     }
 }
 
@@ -103,7 +103,7 @@ static void refuse(struct websocket *ws, struct span id,
     metrics_add(ws->worker->metrics.errors[err_wire(failure->err)], 1);
     reply(ws, id, &none);
     if (++ws->refused > REFUSED_MAX)
-        ws_close(&ws->peer, 1008, "too many requests were refused");
+        peer_close(ws->peer, 1008, "too many requests were refused");
 }
 
 /* --- becoming known ----------------------------------------------------- */
@@ -173,13 +173,13 @@ void websocket_known(struct websocket *ws)
  * renewed the carrier by itself.) */
 static bool authenticated(struct websocket *ws, struct call *call)
 {
-    if (!call->authenticated || ws->known || ws->peer.close_code)
+    if (!call->authenticated || ws->known || ws->peer->close_code)
         return false;
     memset(&ws->carrier, 0, sizeof(ws->carrier));
     if (follow_as_asked(ws, call))
         return false;
     websocket_known(ws);
-    wheel_disarm(&ws->peer.deadline);
+    wheel_disarm(&ws->peer->deadline);
     return true;
 }
 
@@ -230,7 +230,7 @@ static void run(struct websocket *ws, struct span id, struct span method,
     struct identity who;
 
     if (!job) {
-        ws_close(&ws->peer, 4001, "out of memory");
+        peer_close(ws->peer, 4001, "out of memory");
         return;
     }
     /* The device that it follows with is the one that it sends with. */
@@ -325,7 +325,7 @@ static void line(struct websocket *ws, struct span text)
         run(ws, request.id, method, &params);
 }
 
-void websocket_text(struct ws_peer *peer, struct span text)
+void websocket_text(struct peer *peer, struct span text)
 {
     struct websocket *ws = websocket_of(peer);
     struct span one;

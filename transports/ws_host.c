@@ -18,75 +18,78 @@
 
 /* --- sending ------------------------------------------------------------ */
 
-void ws_kill(struct ws_peer *peer)
+static void ws_kill(struct peer *peer)
 {
-    if (!peer->wsi || peer->killed)
+    struct ws_peer *ws = ws_of(peer);
+
+    if (!ws->wsi || ws->killed)
         return;
-    peer->killed = true;
+    ws->killed = true;
     if (!peer->close_code)
         peer->close_code = 1006;
-    peer->close_said = true; /* there is nobody to say it to */
+    ws->close_said = true; /* there is nobody to say it to */
     /* The library's own way, LWS_TO_KILL_ASYNC, waits for a timer that only
      * other traffic starts on a foreign loop; the end of the socket, which it
      * is now let to read, does not. */
-    shutdown(peer->fd, SHUT_RDWR);
-    lws_rx_flow_control(peer->wsi, 1);
+    shutdown(ws->fd, SHUT_RDWR);
+    lws_rx_flow_control(ws->wsi, 1);
 }
 
 /* The library keeps what the socket does not take, and nothing may overtake
  * that. */
-static void lib_write(struct ws_peer *peer, const char *data, size_t size)
+static void lib_write(struct ws_peer *ws, const char *data, size_t size)
 {
-    if (lws_write(peer->wsi, (unsigned char *)data, size, LWS_WRITE_RAW) < 0) {
-        ws_kill(peer);
-    } else if (lws_partial_buffered(peer->wsi)) {
-        peer->full = true;
-        lws_callback_on_writable(peer->wsi);
+    if (lws_write(ws->wsi, (unsigned char *)data, size, LWS_WRITE_RAW) < 0) {
+        ws_kill(&ws->peer);
+    } else if (lws_partial_buffered(ws->wsi)) {
+        ws->peer.full = true;
+        lws_callback_on_writable(ws->wsi);
     }
 }
 
 static ssize_t send_pieces(int fd, const struct span *pieces, size_t count)
 {
-    struct iovec vector[WS_PIECES_MAX];
+    struct iovec vector[PEER_PIECES_MAX];
     struct msghdr message = {.msg_iov = vector, .msg_iovlen = count};
 
     if (count == 1) /* mostly; and the kernel does less for it */
         return send(fd, pieces->data, pieces->size,
                     MSG_NOSIGNAL | MSG_DONTWAIT);
-    assert(count <= WS_PIECES_MAX);
+    assert(count <= PEER_PIECES_MAX);
     for (size_t i = 0; i < count; i++)
         vector[i] = (struct iovec){(char *)pieces[i].data, pieces[i].size};
     return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 /* How much of it the socket took; negative: the peer has gone. */
-static ssize_t send_past_library(struct ws_peer *peer,
-                                 const struct span *pieces, size_t count)
+static ssize_t send_past_library(struct ws_peer *ws, const struct span *pieces,
+                                 size_t count)
 {
     ssize_t sent;
 
     /* Not to be known from `full`: it may be in the middle of a pong. */
-    if (lws_partial_buffered(peer->wsi))
+    if (lws_partial_buffered(ws->wsi))
         return 0;
     do {
-        sent = send_pieces(peer->fd, pieces, count);
+        sent = send_pieces(ws->fd, pieces, count);
     } while (sent < 0 && errno == EINTR);
     return sent < 0 && errno == EAGAIN ? 0 : sent;
 }
 
-bool ws_send(struct ws_peer *peer, const struct span *pieces, size_t count)
+static bool ws_send(struct peer *peer, const struct span *pieces, size_t count)
 {
-    struct metrics *metrics = &peer->host->worker->metrics;
+    struct metrics *metrics = &peer->worker->metrics;
+    struct ws_peer *ws = ws_of(peer);
     size_t skip, total = 0;
     ssize_t sent;
 
-    if (!peer->wsi || peer->close_code)
+    if (!ws->wsi || peer->close_code)
         return true;
     for (size_t i = 0; i < count; i++)
         total += pieces[i].size;
     metrics_add(metrics->writes[BY_WS], 1);
     metrics_add(metrics->sent_bytes, total);
-    sent = send_past_library(peer, pieces, count);
+    sent = send_past_library(ws, pieces, count);
     if (sent < 0) {
         ws_kill(peer);
         return true;
@@ -96,50 +99,56 @@ bool ws_send(struct ws_peer *peer, const struct span *pieces, size_t count)
         return !peer->full;
     for (size_t i = 0; i < count && !peer->close_code; i++) {
         if (skip < pieces[i].size)
-            lib_write(peer, pieces[i].data + skip, pieces[i].size - skip);
+            lib_write(ws, pieces[i].data + skip, pieces[i].size - skip);
         skip -= skip < pieces[i].size ? skip : pieces[i].size;
     }
     return !peer->full;
 }
 
-void ws_flush_later(struct ws_peer *peer)
+static void ws_flush_later(struct peer *peer)
 {
-    if (peer->wsi && list_empty(&peer->later))
-        list_append(&peer->host->later, &peer->later);
+    struct ws_peer *ws = ws_of(peer);
+
+    if (ws->wsi && list_empty(&ws->later))
+        list_append(&ws->host->later, &ws->later);
 }
 
-void ws_resume_later(struct ws_peer *peer)
+static void ws_resume_later(struct peer *peer)
 {
-    if (peer->wsi)
-        lws_callback_on_writable(peer->wsi);
+    struct ws_peer *ws = ws_of(peer);
+
+    if (ws->wsi)
+        lws_callback_on_writable(ws->wsi);
 }
 
-size_t ws_ping(struct ws_peer *peer, char out[FRAME_HEAD_MAX])
+static size_t ws_ping(struct peer *peer, char out[FRAME_HEAD_MAX])
 {
-    if (!peer->wsi || peer->close_code || peer->full)
+    struct ws_peer *ws = ws_of(peer);
+
+    if (!ws->wsi || peer->close_code || peer->full)
         return 0;
-    if (!peer->heard) {
+    if (!ws->heard) {
         ws_kill(peer); /* not even the last ping was answered */
         return 0;
     }
-    peer->heard = false;
+    ws->heard = false;
     return frame_head(out, WS_PING, 0);
 }
 
-void ws_linger(struct ws_peer *peer)
+void ws_linger(struct ws_peer *ws)
 {
-    shutdown(peer->fd, SHUT_WR);
-    peer->unread = true; /* its end may have been there before */
-    ws_flush_later(peer);
+    shutdown(ws->fd, SHUT_WR);
+    ws->unread = true; /* its end may have been there before */
+    ws_flush_later(&ws->peer);
 }
 
 /* The close frame is written past the library, which has no call for it and
  * forgets a close reason that comes from a writable callback. The connection
  * ends when the peer's own close frame comes, or with the deadline. */
-static void say_close(struct ws_peer *peer)
+static void say_close(struct ws_peer *ws)
 {
-    bool bare = peer->close_code == WS_NO_CODE;
-    size_t size = bare ? 0 : 2 + strlen(peer->close_reason), at;
+    bool bare = ws->peer.close_code == PEER_NO_CODE;
+    size_t size = bare ? 0 : 2 + strlen(ws->close_reason), at;
     char frame[FRAME_HEAD_MAX + WS_CONTROL_MAX];
     ssize_t sent;
 
@@ -147,27 +156,36 @@ static void say_close(struct ws_peer *peer)
         size = WS_CONTROL_MAX;
     at = frame_head(frame, WS_CLOSE, size);
     if (!bare) { /* RFC 6455 section 5.5.1 */
-        frame[at] = (char)(peer->close_code >> 8);
-        frame[at + 1] = (char)(peer->close_code & 0xff);
-        memcpy(frame + at + 2, peer->close_reason, size - 2);
+        frame[at] = (char)(ws->peer.close_code >> 8);
+        frame[at + 1] = (char)(ws->peer.close_code & 0xff);
+        memcpy(frame + at + 2, ws->close_reason, size - 2);
     }
     size += at;
-    sent = send(peer->fd, frame, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+    sent = send(ws->fd, frame, size, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent < 0 && errno == EAGAIN) { /* the last frame just fitted */
-        peer->full = true;
-        lws_callback_on_writable(peer->wsi);
+        ws->peer.full = true;
+        lws_callback_on_writable(ws->wsi);
         return;
     }
-    peer->close_said = true;
+    ws->close_said = true;
     if (sent != (ssize_t)size)
-        ws_kill(peer);
-    else if (peer->close_heard)
-        ws_linger(peer);
+        ws_kill(&ws->peer);
+    else if (ws->close_heard)
+        ws_linger(ws);
 }
 
-void ws_close(struct ws_peer *peer, uint16_t code, const char *reason)
+static void ws_pause(struct peer *peer, bool paused)
 {
-    struct worker *worker = peer->host->worker;
+    struct ws_peer *ws = ws_of(peer);
+
+    ws->paused = paused;
+    if (!paused && ws->unread)
+        ws_flush_later(peer);
+}
+
+static void ws_close(struct peer *peer, uint16_t code, const char *reason)
+{
+    struct ws_peer *ws = ws_of(peer);
 
     if (peer->close_code)
         return;
@@ -175,23 +193,34 @@ void ws_close(struct ws_peer *peer, uint16_t code, const char *reason)
     if (peer->close_code)
         return; /* it has gone */
     peer->close_code = code;
-    peer->close_reason = reason;
-    wheel_arm(&worker->wheel, &peer->deadline, clock_mono_ms() + CLOSING_MS);
+    ws->close_reason = reason;
+    wheel_arm(&peer->worker->wheel, &peer->deadline,
+              clock_mono_ms() + CLOSING_MS);
     ws_pause(peer, false); /* its close frame must be heard */
-    if (peer->wsi && peer->established && !peer->full)
-        say_close(peer);
+    if (ws->wsi && peer->established && !peer->full)
+        say_close(ws);
 }
 
-void ws_pause(struct ws_peer *peer, bool paused)
+static size_t text_head(char out[FRAME_HEAD_MAX], size_t size)
 {
-    peer->paused = paused;
-    if (!paused && peer->unread)
-        ws_flush_later(peer);
+    return frame_head(out, WS_TEXT, size);
 }
+
+static const struct peer_wire ws_wire = {
+    .format = FORMAT_FRAME,
+    .head = text_head,
+    .send = ws_send,
+    .ping = ws_ping,
+    .flush_later = ws_flush_later,
+    .resume_later = ws_resume_later,
+    .pause = ws_pause,
+    .close = ws_close,
+    .kill = ws_kill,
+};
 
 static void deadline_passed(struct wheel_node *node)
 {
-    struct ws_peer *peer = container_of(node, struct ws_peer, deadline);
+    struct peer *peer = container_of(node, struct peer, deadline);
 
     if (peer->close_code)
         ws_kill(peer);
@@ -203,54 +232,54 @@ static void deadline_passed(struct wheel_node *node)
 
 static void readable(struct watch *watch, uint32_t events)
 {
-    struct ws_peer *peer = container_of(watch, struct ws_peer, watch);
+    struct ws_peer *ws = container_of(watch, struct ws_peer, watch);
 
     if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
-        peer->ended = true; /* behind what it has sent */
-    peer->unread = true;
-    peer->heard = true; /* also while it is paused */
-    if (!peer->paused && !peer->killed)
-        ws_read_some(peer);
+        ws->ended = true; /* behind what it has sent */
+    ws->unread = true;
+    ws->heard = true; /* also while it is paused */
+    if (!ws->paused && !ws->killed)
+        ws_read_some(ws);
 }
 
 /* From now on the library has nothing to read, and we have everything. */
-static bool take_over_reading(struct ws_peer *peer)
+static bool take_over_reading(struct ws_peer *ws)
 {
-    lws_rx_flow_control(peer->wsi, 0);
-    peer->watch.ready = readable;
-    return !poller_add(&peer->host->worker->poller, peer->fd,
-                       EPOLLIN | EPOLLRDHUP, &peer->watch);
+    lws_rx_flow_control(ws->wsi, 0);
+    ws->watch.ready = readable;
+    return !poller_add(&ws->peer.worker->poller, ws->fd, EPOLLIN | EPOLLRDHUP,
+                       &ws->watch);
 }
 
-static void writable(struct ws_peer *peer)
+static void writable(struct ws_peer *ws)
 {
-    struct shared *pong = peer->pong;
+    struct shared *pong = ws->pong;
 
-    peer->full = false;
-    peer->pong = NULL;
+    ws->peer.full = false;
+    ws->pong = NULL;
     if (pong)
-        (void)ws_send(peer, &(struct span){pong->data, pong->size}, 1);
+        (void)ws_send(&ws->peer, &(struct span){pong->data, pong->size}, 1);
     shared_unref(pong);
-    if (!peer->close_code)
-        peer->handler->writable(peer);
-    else if (peer->close_reason && !peer->close_said)
-        say_close(peer);
+    if (!ws->peer.close_code)
+        ws->peer.handler->writable(&ws->peer);
+    else if (ws->close_reason && !ws->close_said)
+        say_close(ws);
 }
 
-static void gone(struct ws_peer *peer)
+static void gone(struct ws_peer *ws)
 {
-    struct ws_host *host = peer->host;
+    struct ws_host *host = ws->host;
 
-    if (peer->established)
-        poller_remove(&host->worker->poller, peer->fd, &peer->watch);
-    peer->wsi = NULL;
-    wheel_disarm(&peer->deadline);
-    ws_drop_message(peer);
-    shared_unref(peer->pong);
-    list_remove(&peer->link);
-    list_remove(&peer->later);
+    if (ws->peer.established)
+        poller_remove(&host->worker->poller, ws->fd, &ws->watch);
+    ws->wsi = NULL;
+    wheel_disarm(&ws->peer.deadline);
+    ws_drop_message(ws);
+    shared_unref(ws->pong);
+    list_remove(&ws->link);
+    list_remove(&ws->later);
     worker_disconnected(host->worker);
-    peer->handler->gone(peer);
+    ws->peer.handler->gone(&ws->peer);
 }
 
 static void bind_peer(struct ws_host *host, struct lws *wsi)
@@ -270,20 +299,20 @@ static void bind_early(struct lws *wsi)
         bind_peer(host, wsi);
 }
 
-static void established(struct ws_peer *peer)
+static void established(struct ws_peer *ws)
 {
-    peer->established = true;
-    peer->heard = true;
-    if (!take_over_reading(peer))
-        ws_kill(peer);
+    ws->peer.established = true;
+    ws->heard = true;
+    if (!take_over_reading(ws))
+        ws_kill(&ws->peer);
     else
-        peer->handler->established(peer);
+        ws->peer.handler->established(&ws->peer);
 }
 
 static int callback(struct lws *wsi, enum lws_callback_reasons reason,
                     void *user, void *in, size_t size)
 {
-    struct ws_peer *peer;
+    struct ws_peer *ws;
 
     (void)user;
     (void)in;
@@ -292,15 +321,15 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason,
         return 0;
     if (reason == LWS_CALLBACK_ESTABLISHED)
         bind_early(wsi);
-    peer = lws_get_opaque_user_data(wsi);
-    if (!peer)
+    ws = lws_get_opaque_user_data(wsi);
+    if (!ws)
         return 0;
     switch (reason) {
     case LWS_CALLBACK_ESTABLISHED:
-        established(peer);
+        established(ws);
         return 0;
     case LWS_CALLBACK_SERVER_WRITEABLE:
-        writable(peer);
+        writable(ws);
         return 0;
     case LWS_CALLBACK_RECEIVE:
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
@@ -308,7 +337,7 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason,
     case LWS_CALLBACK_CLOSED:
     case LWS_CALLBACK_WSI_DESTROY:
         lws_set_opaque_user_data(wsi, NULL);
-        gone(peer);
+        gone(ws);
         return 0;
     default:
         return 0;
@@ -393,12 +422,12 @@ enum err ws_host_check(struct ws_host *host, const struct head *head,
     return handshake_check(host->worker->config, head, why);
 }
 
-static bool adopt(struct ws_host *host, struct ws_peer *peer, struct span bytes)
+static bool adopt(struct ws_host *host, struct ws_peer *ws, struct span bytes)
 {
     struct lws *wsi;
 
-    host->adopting = peer;
-    wsi = lws_adopt_socket_vhost_readbuf(host->vhost, peer->fd, bytes.data,
+    host->adopting = ws;
+    wsi = lws_adopt_socket_vhost_readbuf(host->vhost, ws->fd, bytes.data,
                                          bytes.size);
     if (!host->adopting)
         return true; /* bound early; if it has gone since, so has the peer */
@@ -413,22 +442,25 @@ void ws_host_adopt(struct ws_host *host, int fd, const struct head *head,
 {
     struct failure why;
     const struct ws_handler *handler = handler_at(head->path);
-    struct ws_peer *peer = handler->create(host->worker, head, &why);
+    struct ws_peer *ws = handler->create(host->worker, head, &why);
 
-    if (!peer) {
+    if (!ws) {
         refuse_socket(host->worker, fd, 0, &why);
         return;
     }
-    peer->handler = handler;
-    peer->host = host;
-    peer->fd = fd;
-    list_init(&peer->later);
-    wheel_node_init(&peer->deadline, deadline_passed);
-    wheel_arm(&host->worker->wheel, &peer->deadline,
+    ws->peer.wire = &ws_wire;
+    ws->peer.handler = &handler->peer;
+    ws->peer.worker = host->worker;
+    ws->handler = handler;
+    ws->host = host;
+    ws->fd = fd;
+    list_init(&ws->later);
+    wheel_node_init(&ws->peer.deadline, deadline_passed);
+    wheel_arm(&host->worker->wheel, &ws->peer.deadline,
               clock_mono_ms() + host->worker->config->header_timeout_ms);
-    list_append(&host->peers, &peer->link);
-    if (!adopt(host, peer, bytes))
-        gone(peer); /* fd is closed */
+    list_append(&host->peers, &ws->link);
+    if (!adopt(host, ws, bytes))
+        gone(ws); /* fd is closed */
 }
 
 bool ws_host_turn(struct ws_host *host)
@@ -437,12 +469,12 @@ bool ws_host_turn(struct ws_host *host)
 
     list_take(&now, &host->later);
     while (!list_empty(&now)) {
-        struct ws_peer *peer = container_of(now.next, struct ws_peer, later);
+        struct ws_peer *ws = container_of(now.next, struct ws_peer, later);
 
-        list_remove(&peer->later);
-        if (peer->unread && !peer->paused && !peer->killed)
-            ws_read_some(peer);
-        peer->handler->flush(peer);
+        list_remove(&ws->later);
+        if (ws->unread && !ws->paused && !ws->killed)
+            ws_read_some(ws);
+        ws->peer.handler->flush(&ws->peer);
     }
     return list_empty(&host->later);
 }
@@ -450,9 +482,9 @@ bool ws_host_turn(struct ws_host *host)
 void ws_host_drain(struct ws_host *host)
 {
     list_each_safe (link, &host->peers) {
-        struct ws_peer *peer = container_of(link, struct ws_peer, link);
+        struct ws_peer *ws = container_of(link, struct ws_peer, link);
 
-        peer->handler->drain(peer);
+        ws->peer.handler->drain(&ws->peer);
     }
 }
 

@@ -30,13 +30,13 @@ struct ws_host {
 /* Both close frames are through. The peer sees the end and leaves; until then,
  * or until the deadline, what it still sends is read, since bytes left unread
  * would turn our end into a reset that overtakes the close frame. */
-void ws_linger(struct ws_peer *peer);
+void ws_linger(struct ws_peer *ws);
 
 /* --- ws_receive.c --------------------------------------------------------- */
 
 /* One read of a turn; what it leaves is for the next. */
-void ws_read_some(struct ws_peer *peer);
+void ws_read_some(struct ws_peer *ws);
 /* Forget a message that has come in part. */
-void ws_drop_message(struct ws_peer *peer);
+void ws_drop_message(struct ws_peer *ws);
 
 #endif

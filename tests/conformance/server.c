@@ -25,69 +25,68 @@ static struct ws_peer *echo_create(struct worker *worker,
     return peer;
 }
 
-static void echo_established(struct ws_peer *peer)
+static void echo_established(struct peer *peer)
 {
     wheel_disarm(&peer->deadline);
 }
 
 /* A peer that does not read is not read. */
-static void echo(struct ws_peer *peer, enum ws_opcode opcode, struct span whole)
+static void echo(struct peer *peer, enum ws_opcode opcode, struct span whole)
 {
     char head[FRAME_HEAD_MAX];
-    struct span frames[] = {{head, frame_head(head, opcode, whole.size)},
-                            whole};
+    struct span frame[] = {{head, frame_head(head, opcode, whole.size)}, whole};
 
-    if (!ws_send(peer, frames, 2))
-        ws_pause(peer, true);
+    if (!peer_send(peer, frame, 2))
+        peer_pause(peer, true);
 }
 
-static void echo_text(struct ws_peer *peer, struct span text)
+static void echo_text(struct peer *peer, struct span text)
 {
     echo(peer, WS_TEXT, text);
 }
 
-static void echo_binary(struct ws_peer *peer, struct span data)
+static void echo_binary(struct peer *peer, struct span data)
 {
     echo(peer, WS_BINARY, data);
 }
 
-static void echo_writable(struct ws_peer *peer)
+static void echo_writable(struct peer *peer)
 {
-    ws_pause(peer, peer->full);
+    peer_pause(peer, peer->full);
 }
 
-static void echo_flush(struct ws_peer *peer)
+static void echo_flush(struct peer *peer)
 {
     (void)peer; /* nothing is put off */
 }
 
-static void echo_closing(struct ws_peer *peer, uint16_t code)
+static void echo_closing(struct peer *peer, uint16_t code)
 {
-    ws_close(peer, code, "");
+    peer_close(peer, code, "");
 }
 
-static void echo_gone(struct ws_peer *peer)
+static void echo_gone(struct peer *peer)
 {
-    mem_free(peer);
+    mem_free(ws_of(peer));
 }
 
-static void echo_drain(struct ws_peer *peer)
+static void echo_drain(struct peer *peer)
 {
-    ws_close(peer, 1001, "draining");
+    peer_close(peer, 1001, "draining");
 }
 
 static const struct ws_handler echo_handler = {
     .path = "/echo",
     .create = echo_create,
-    .established = echo_established,
-    .text = echo_text,
     .binary = echo_binary,
-    .writable = echo_writable,
-    .flush = echo_flush,
-    .late = ws_kill,
-    .closing = echo_closing,
-    .gone = echo_gone,
-    .drain = echo_drain,
+    .peer = {.established = echo_established,
+             .text = echo_text,
+             .writable = echo_writable,
+             .flush = echo_flush,
+             .late = peer_kill,
+             .closing = echo_closing,
+             .gone = echo_gone,
+             .drain = echo_drain},
 };
 
 extern const struct ws_handler websocket_handler;
