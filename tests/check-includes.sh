@@ -61,9 +61,11 @@ rule 'what these files share stays among them' 'transports/http_inside\.h' \
 direct='transports/direct(_reply\.c|_inside\.h|\.c)'
 rule 'what the direct host shares stays in its files' \
     'transports/direct_inside\.h' $(files | grep -vE "^$direct$")
-rule 'what the files of WebSocket share stays among them' \
-    'transports/websocket_inside\.h' \
-    $(files | grep -vE '^transports/(websocket|ws_calls)\.c$')
+rule 'what the files of duplex.h share stays among them' \
+    'transports/duplex_inside\.h' \
+    $(files | grep -vE '^transports/duplex(_calls)?\.c$')
+rule 'what is spoken both ways does not know what carries it' \
+    'transports/(ws|tcp)_' $(files -path 'transports/duplex*')
 rule 'what the files of the WebSocket host share stays among them' \
     'transports/ws_host_inside\.h' \
     $(files | grep -vE '^transports/ws_(host|receive)\.c$')

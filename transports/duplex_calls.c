@@ -1,11 +1,12 @@
-/* The calls of a WebSocket: each line a method, answered in the order in which
- * they end, behind `auth`, which comes first and makes the peer known. */
+/* The calls of a connection both ways: each line a method, answered in the
+ * order in which they end, behind `auth`, which comes first and makes the peer
+ * known. */
 #include "server/base/clock.h"
 #include "server/method.h"
 #include "server/methods/params.h"
+#include "transports/duplex_inside.h"
 #include "transports/frame_lines.h"
 #include "transports/route.h"
-#include "transports/websocket_inside.h"
 
 #include <string.h>
 
@@ -15,10 +16,10 @@
 #define GATHER_BYTES (16u << 10) /* of replies; beyond, they leave at once */
 #define METHOD_MAX_BYTES 256     /* of a name with escapes */
 
-/* One method call in flight; outlives its websocket if need be. */
-struct ws_call {
+/* One method call in flight; outlives its connection if need be. */
+struct duplex_call {
     struct call call;
-    struct websocket *ws; /* NULL: the peer is gone */
+    struct duplex *duplex; /* NULL: the peer is gone */
     struct list link;
     size_t id_size; /* 0: it wants no result */
     char id[];      /* JSON text, as it was sent */
@@ -53,57 +54,58 @@ static void write_reply(struct buf *out, struct span id,
     }
 }
 
-void websocket_forget_replies(struct websocket *ws)
+void duplex_forget_replies(struct duplex *duplex)
 {
-    buf_fini(&ws->replies);
-    buf_init(&ws->replies, SIZE_MAX / 2); /* reply() bounds it */
+    buf_fini(&duplex->replies);
+    buf_init(&duplex->replies, SIZE_MAX / 2); /* reply() bounds it */
 }
 
-void websocket_decide_reading(struct websocket *ws)
+void duplex_decide_reading(struct duplex *duplex)
 {
-    bool unread = ws->peer->full && ws->replies.size > GATHER_BYTES;
-    bool enough = unread || ws->call_count >= CALLS_MAX;
+    bool unread = duplex->peer->full && duplex->replies.size > GATHER_BYTES;
+    bool enough = unread || duplex->call_count >= CALLS_MAX;
 
-    peer_pause(ws->peer, enough && !ws->peer->close_code);
+    peer_pause(duplex->peer, enough && !duplex->peer->close_code);
 }
 
 /* Behind the replies that wait for the end of this turn, or for the socket. */
-static void reply(struct websocket *ws, struct span id, const struct call *call)
+static void reply(struct duplex *duplex, struct span id,
+                  const struct call *call)
 {
     static const char headroom[FRAME_HEAD_MAX];
 
     if (!id.size && !call->failure.err)
         return;
-    if (ws->replies.size > REPLIES_MAX) {
-        websocket_forget_replies(ws);
-        peer_close(ws->peer, 1008, "replies are not being read");
+    if (duplex->replies.size > REPLIES_MAX) {
+        duplex_forget_replies(duplex);
+        peer_close(duplex->peer, 1008, "replies are not being read");
         return;
     }
-    if (ws->replies.size)
-        buf_append_text(&ws->replies, "\n");
+    if (duplex->replies.size)
+        buf_append_text(&duplex->replies, "\n");
     else
-        buf_append(&ws->replies, headroom, sizeof(headroom));
-    write_reply(&ws->replies, id, call);
-    if (buf_status(&ws->replies)) {
-        websocket_forget_replies(ws);
-        peer_close(ws->peer, 1013, "out of memory");
-    } else if (ws->replies.size > GATHER_BYTES) {
-        websocket_flush(ws);
-        websocket_decide_reading(ws);
+        buf_append(&duplex->replies, headroom, sizeof(headroom));
+    write_reply(&duplex->replies, id, call);
+    if (buf_status(&duplex->replies)) {
+        duplex_forget_replies(duplex);
+        peer_close(duplex->peer, 1013, "out of memory");
+    } else if (duplex->replies.size > GATHER_BYTES) {
+        duplex_flush(duplex->peer);
+        duplex_decide_reading(duplex);
     } else {
-        peer_flush_later(ws->peer);
+        peer_flush_later(duplex->peer);
     }
 }
 
-static void refuse(struct websocket *ws, struct span id,
+static void refuse(struct duplex *duplex, struct span id,
                    const struct failure *failure)
 {
     struct call none = {.failure = *failure};
 
-    metrics_add(ws->worker->metrics.errors[err_wire(failure->err)], 1);
-    reply(ws, id, &none);
-    if (++ws->refused > REFUSED_MAX)
-        peer_close(ws->peer, 1008, "too many requests were refused");
+    metrics_add(duplex->worker->metrics.errors[err_wire(failure->err)], 1);
+    reply(duplex, id, &none);
+    if (++duplex->refused > REFUSED_MAX)
+        peer_close(duplex->peer, 1008, "too many requests were refused");
 }
 
 /* --- becoming known ----------------------------------------------------- */
@@ -139,14 +141,15 @@ static enum err take_asked(struct call *call, struct follow *out)
 }
 
 /* What `auth` names beats what the handshake named. */
-static enum err follow_as_asked(struct websocket *ws, struct call *call)
+static enum err follow_as_asked(struct duplex *duplex, struct call *call)
 {
-    struct follow follow, asked;
+    struct follow follow = {0}, asked;
     enum err err = take_asked(call, &asked);
 
     if (err)
         return err;
-    follow_of(&ws->asked->query, &follow);
+    if (duplex->asked)
+        follow_of(&duplex->asked->query, &follow);
     if (asked.cursor.data || asked.conversation.data || asked.after.data) {
         follow.cursor = asked.cursor;
         follow.conversation = asked.conversation;
@@ -156,113 +159,105 @@ static enum err follow_as_asked(struct websocket *ws, struct call *call)
         follow.limit = asked.limit;
     if (asked.device.data)
         follow.device = asked.device;
-    return carrier_open(&ws->carrier, ws->worker, &websocket_transport,
-                        &call->identity, &follow, &call->failure);
-}
-
-void websocket_known(struct websocket *ws)
-{
-    ws->known = true;
-    mem_free(ws->asked);
-    ws->asked = NULL;
+    return duplex_follow(duplex, &call->identity, &follow, &call->failure);
 }
 
 /* Whether the peer has become known with this call. When `auth` has succeeded:
  * follow, or turn the answer into why that is impossible. It ends before
  * method_run() does, so its parameters are still there. (auth.refresh has
  * renewed the carrier by itself.) */
-static bool authenticated(struct websocket *ws, struct call *call)
+static bool authenticated(struct duplex *duplex, struct call *call)
 {
-    if (!call->authenticated || ws->known || ws->peer->close_code)
+    if (!call->authenticated || duplex->known || duplex->peer->close_code)
         return false;
-    memset(&ws->carrier, 0, sizeof(ws->carrier));
-    if (follow_as_asked(ws, call))
+    memset(&duplex->carrier, 0, sizeof(duplex->carrier));
+    if (follow_as_asked(duplex, call))
         return false;
-    websocket_known(ws);
-    wheel_disarm(&ws->peer->deadline);
+    wheel_disarm(&duplex->peer->deadline);
     return true;
 }
 
 /* --- method calls ------------------------------------------------------- */
 
-static void call_free(struct ws_call *job)
+static void call_free(struct duplex_call *job)
 {
     worker_call_ends(job->call.worker);
     buf_fini(&job->call.result);
     mem_free(job);
 }
 
-void websocket_forsake_calls(struct websocket *ws)
+void duplex_forsake_calls(struct duplex *duplex)
 {
-    list_each_safe (link, &ws->calls) {
-        struct ws_call *job = container_of(link, struct ws_call, link);
+    list_each_safe (link, &duplex->calls) {
+        struct duplex_call *job = container_of(link, struct duplex_call, link);
 
         list_remove(link);
-        job->ws = NULL;
+        job->duplex = NULL;
     }
 }
 
 static void call_done(struct call *call)
 {
-    struct ws_call *job = container_of(call, struct ws_call, call);
-    struct websocket *ws = job->ws;
+    struct duplex_call *job = container_of(call, struct duplex_call, call);
+    struct duplex *duplex = job->duplex;
     bool fresh;
 
-    if (!ws) {
+    if (!duplex) {
         call_free(job);
         return;
     }
     list_remove(&job->link);
-    ws->call_count--;
-    fresh = authenticated(ws, call);
-    reply(ws, (struct span){job->id, job->id_size}, call);
+    duplex->call_count--;
+    fresh = authenticated(duplex, call);
+    reply(duplex, (struct span){job->id, job->id_size}, call);
     call_free(job);
     if (fresh)
-        websocket_pump(ws);
-    websocket_decide_reading(ws);
-    websocket_maybe_leave(ws);
+        duplex_pump(duplex);
+    duplex_decide_reading(duplex);
+    duplex_maybe_leave(duplex);
 }
 
-static void run(struct websocket *ws, struct span id, struct span method,
+static void run(struct duplex *duplex, struct span id, struct span method,
                 const struct jtext_object *params)
 {
-    struct ws_call *job = mem_alloc(sizeof(*job) + id.size);
+    struct duplex_call *job = mem_alloc(sizeof(*job) + id.size);
     struct identity who;
 
     if (!job) {
-        peer_close(ws->peer, 4001, "out of memory");
+        peer_close(duplex->peer, 4001, "out of memory");
         return;
     }
     /* The device that it follows with is the one that it sends with. */
-    if (ws->known)
-        carrier_identity(&ws->carrier, &who);
-    job->ws = ws;
+    if (duplex->known)
+        carrier_identity(&duplex->carrier, &who);
+    job->duplex = duplex;
     job->id_size = id.size;
     if (id.size)
         memcpy(job->id, id.data, id.size);
     job->call = (struct call){
-        .worker = ws->worker,
+        .worker = duplex->worker,
         .method = method,
         .params = params,
-        .who = ws->known ? &who : NULL,
-        .carrier = ws->carrier.open ? &ws->carrier : NULL,
+        .who = duplex->known ? &who : NULL,
+        .carrier = duplex->carrier.open ? &duplex->carrier : NULL,
         .done = call_done,
     };
-    list_append(&ws->calls, &job->link);
-    ws->refused = 0;
-    ws->call_count++;
-    websocket_decide_reading(ws);
-    worker_call_begins(ws->worker);
+    list_append(&duplex->calls, &job->link);
+    duplex->refused = 0;
+    duplex->call_count++;
+    duplex_decide_reading(duplex);
+    worker_call_begins(duplex->worker);
     method_run(&job->call); /* may free job */
 }
 
 /* What is wrong with a request, before its method is even looked at. */
-static enum err check(struct websocket *ws, const struct jtext_object *object,
+static enum err check(struct duplex *duplex, const struct jtext_object *object,
                       struct frame_call *request, struct failure *why)
 {
     enum err err = frame_call_of(object, request, why);
-    uint32_t wait_ms = bucket_spend(
-        &ws->bucket, ws->worker->config->connection_rate, clock_mono_us());
+    uint32_t wait_ms =
+        bucket_spend(&duplex->bucket, duplex->worker->config->connection_rate,
+                     clock_mono_us());
 
     if (wait_ms) {
         fail(why, ERR_RATE_LIMITED, "this connection asks too often");
@@ -286,21 +281,21 @@ static struct span method_of(const struct frame_call *request,
 }
 
 /* `auth` comes first, and once. */
-static enum err check_order(const struct websocket *ws, struct span method,
+static enum err check_order(const struct duplex *duplex, struct span method,
                             struct failure *why)
 {
     bool is_auth = span_is(method, "auth");
 
-    if (!ws->known && !is_auth)
+    if (!duplex->known && !is_auth)
         return fail(why, ERR_UNAUTHORIZED,
                     "the first method must be 'auth', with a token");
-    if (ws->known && is_auth)
+    if (duplex->known && is_auth)
         return fail(why, ERR_CONFLICT,
                     "this connection is authenticated: use 'auth.refresh'");
     return ERR_NONE;
 }
 
-static void line(struct websocket *ws, struct span text)
+static void line(struct duplex *duplex, struct span text)
 {
     char room[METHOD_MAX_BYTES];
     struct jtext_object object, params;
@@ -308,28 +303,28 @@ static void line(struct websocket *ws, struct span text)
     struct span method;
     struct failure why;
 
-    metrics_add(ws->worker->metrics.requests, 1);
+    metrics_add(duplex->worker->metrics.requests, 1);
     if (request_read(&object, &params, text,
-                     ws->worker->config->max_message_bytes, &why)) {
-        refuse(ws, (struct span){0}, &why);
+                     duplex->worker->config->max_message_bytes, &why)) {
+        refuse(duplex, (struct span){0}, &why);
         return;
     }
-    if (check(ws, &object, &request, &why)) {
-        refuse(ws, request.id, &why);
+    if (check(duplex, &object, &request, &why)) {
+        refuse(duplex, request.id, &why);
         return;
     }
     method = method_of(&request, room);
-    if (check_order(ws, method, &why))
-        refuse(ws, request.id, &why);
+    if (check_order(duplex, method, &why))
+        refuse(duplex, request.id, &why);
     else
-        run(ws, request.id, method, &params);
+        run(duplex, request.id, method, &params);
 }
 
-void websocket_text(struct peer *peer, struct span text)
+void duplex_text(struct peer *peer, struct span text)
 {
-    struct websocket *ws = websocket_of(peer);
+    struct duplex *duplex = duplex_of(peer);
     struct span one;
 
-    while (!peer->close_code && !ws->leaving && frame_line(&text, &one))
-        line(ws, one);
+    while (!peer->close_code && !duplex->leaving && frame_line(&text, &one))
+        line(duplex, one);
 }
