@@ -28,6 +28,9 @@ static void arm_beat(struct carrier *carrier)
     wheel_arm(&worker->wheel, &carrier->beat, at_ms);
 }
 
+/* dead_note: a heartbeat says that all is well. While the sequencer stalls it is
+ * not, and there are none: who watches over its stream tries elsewhere, instead
+ * of waiting on a connection that lives for a business that does not. */
 static void beat(struct wheel_node *node)
 {
     struct carrier *carrier = container_of(node, struct carrier, beat);
@@ -48,7 +51,9 @@ static void beat(struct wheel_node *node)
         arm_beat(carrier); /* the expiry moved */
         return;
     }
-    if (carrier->level)
+    /* See dead_note; a poll's end of waiting is no heartbeat. */
+    if (carrier->level &&
+        (carrier->deadline_ms || !worker_business_dead(worker)))
         carrier->via->beat(carrier);
 }
 

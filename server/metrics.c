@@ -107,17 +107,21 @@ static void by_code(const struct scrape *scrape)
                        err_code((enum err)i), told[i]);
 }
 
+uint64_t metrics_silent_ms(const struct metrics *metrics)
+{
+    uint64_t now = clock_mono_ms(), seen = load(&metrics->heartbeat_ms);
+
+    return now > seen ? now - seen : 0;
+}
+
 static void by_thread(const struct scrape *scrape)
 {
-    uint64_t now = clock_mono_ms();
-
     head(scrape->out, "thread_silence_seconds", "gauge",
          "time since a thread's last sign of life");
     for (size_t i = 0; i < scrape->count; i++) {
-        uint64_t seen = load(&scrape->all[i]->heartbeat_ms);
-        uint64_t silence = seen < now ? now - seen : 0;
+        uint64_t silence = metrics_silent_ms(scrape->all[i]);
 
-        if (seen)
+        if (load(&scrape->all[i]->heartbeat_ms))
             buf_printf(scrape->out,
                        "rung_thread_silence_seconds{thread=\"%zu\"} %" PRIu64
                        ".%03" PRIu64 "\n",

@@ -67,6 +67,9 @@ static inline void metrics_count(atomic_uint_fast64_t *counter, uint64_t n)
 #define metrics_add(counter, n) metrics_count(&(counter), (n))
 #define metrics_sub(counter, n) metrics_count(&(counter), -(uint64_t)(n))
 
+/* Since its owner's last sign of life. Any thread. */
+uint64_t metrics_silent_ms(const struct metrics *metrics);
+
 /* What a scrape shows besides the counters. */
 struct metrics_extra {
     uint64_t head_lsn, map_used_bytes, map_size_bytes, queue_length;

@@ -14,6 +14,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #define GROUP_MAX 4096              /* entries in one commit */
 #define GROUP_MAX_BYTES (32u << 20) /* beyond, the next begins */
@@ -400,6 +401,7 @@ static void run(void *arg)
 {
     struct sequencer *sequencer = arg;
 
+    prctl(PR_SET_NAME, "sequencer");
     uv_run(&sequencer->loop, UV_RUN_DEFAULT);
     if (sequencer->config->durability == DURABILITY_RELAXED)
         sync_store(&sequencer->syncer);

@@ -12,6 +12,7 @@
 #include "store/reader.h"
 
 #include <stdio.h>
+#include <sys/prctl.h>
 
 enum order { ORDER_RELOAD, ORDER_RENEW, ORDER_DRAIN, ORDER_STOP };
 
@@ -166,7 +167,10 @@ static void wind_up(struct worker *worker)
 static void run(void *arg)
 {
     struct worker *worker = arg;
+    char name[16]; /* prctl(2) takes no more; `top -H` shows it */
 
+    snprintf(name, sizeof(name), "worker %u", worker->index);
+    prctl(PR_SET_NAME, name);
     refresh(worker);
     while (!worker->stopping)
         uv_run(&worker->loop, UV_RUN_DEFAULT);
@@ -332,6 +336,14 @@ uint32_t worker_pressure(const struct worker *worker)
     if (worker->lag_ms > LAG_EASY_MS)
         wait_ms += worker->lag_ms * 10;
     return wait_ms > 60000 ? 60000 : (uint32_t)wait_ms;
+}
+
+bool worker_business_dead(const struct worker *worker)
+{
+    struct sequencer *sequencer = worker->server->sequencer;
+
+    return metrics_silent_ms(sequencer_metrics(sequencer)) >
+           worker->config->stall_ms;
 }
 
 void worker_connected(struct worker *worker)

@@ -96,6 +96,10 @@ void worker_destroy(struct worker *worker); /* NULL: nothing */
  * long, in milliseconds; 0: all is well. */
 uint32_t worker_pressure(const struct worker *worker);
 
+/* Nothing that is sent to us can be stored: the sequencer has been silent for
+ * longer than stall_ms. */
+bool worker_business_dead(const struct worker *worker);
+
 /* A TCP connection of this worker began, or ended, wherever it is carried. */
 void worker_connected(struct worker *worker);
 void worker_disconnected(struct worker *worker);

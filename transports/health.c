@@ -1,25 +1,16 @@
 /* What an operator asks. */
 #include "transports/health.h"
 
-#include "server/base/clock.h"
 #include "server/version.h"
 #include "server/worker.h"
-
-static uint64_t silent_ms(struct metrics *metrics)
-{
-    uint64_t now = clock_mono_ms();
-    uint64_t last =
-        atomic_load_explicit(&metrics->heartbeat_ms, memory_order_relaxed);
-
-    return now > last ? now - last : 0;
-}
 
 void health_serve(struct request *request)
 {
     struct worker *worker = request_worker(request);
     struct server *server = worker->server;
     uint64_t limit = worker->config->stall_ms;
-    uint64_t sequencer = silent_ms(sequencer_metrics(server->sequencer));
+    uint64_t sequencer =
+        metrics_silent_ms(sequencer_metrics(server->sequencer));
     bool stalled = sequencer > limit;
     struct reply reply = {0};
     struct buf out, list;
@@ -27,7 +18,7 @@ void health_serve(struct request *request)
     buf_init(&out, 64u << 10);
     buf_init(&list, 32u << 10);
     for (size_t i = 0; i < server->worker_count; i++) {
-        uint64_t ms = silent_ms(&server->workers[i]->metrics);
+        uint64_t ms = metrics_silent_ms(&server->workers[i]->metrics);
 
         stalled = stalled || ms > limit;
         buf_printf(&list, "%s{\"silent_ms\":%llu}", i ? "," : "",
