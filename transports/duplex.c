@@ -8,7 +8,6 @@
 
 #include <string.h>
 
-
 static struct duplex *of_carrier(struct carrier *carrier)
 {
     return container_of(carrier, struct duplex, carrier);
