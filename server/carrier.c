@@ -3,6 +3,7 @@
  */
 #include "server/base/clock.h"
 #include "server/base/mem.h"
+#include "server/demo_rungs.h"
 #include "server/watch.h"
 #include "transports/transport.h"
 
@@ -208,6 +209,27 @@ void hub_renew(struct hub *hub, const struct identity *who)
         if (strcmp(carrier->device, who->device) == 0)
             carrier_renew(carrier, who);
     }
+}
+
+void hub_end_hindered(struct hub *hub, const struct identity *who)
+{
+    struct session *session = session_get(hub->worker, who);
+    struct farewell why = {.reason = "unavailable",
+                           .message = "this transport is blocked now (demo)",
+                           .come_back = true};
+    struct identity at;
+
+    if (!session)
+        return; /* without memory: they stay */
+    list_each_safe (node, &session->own) {
+        struct carrier *carrier = container_of(node, struct carrier, own);
+
+        carrier_identity(carrier, &at);
+        if (strcmp(at.device, who->device[0] ? who->device : "default") == 0 &&
+            demo_rungs_way(&at, carrier->via->by) != DEMO_OPEN)
+            carrier->via->end(carrier, &why); /* closes it */
+    }
+    session_put(session);
 }
 
 void carriers_renew(struct worker *worker, const struct identity *who)

@@ -25,6 +25,9 @@ void hub_announce(struct hub *hub, struct commit *commit);
 /* The carriers of this user and device live as long as `who` now. */
 void hub_renew(struct hub *hub, const struct identity *who);
 
+/* End those of them that the demo's walls (demo_rungs.h) now stand before. */
+void hub_end_hindered(struct hub *hub, const struct identity *who);
+
 /* What `delivered` marks wait for their tick is stored now; before the end. */
 void hub_store_marks(struct hub *hub);
 /* Say goodbye to everyone, each with its own delay up to bye_spread_ms: calls

@@ -10,9 +10,7 @@
 #include <string.h>
 
 static const struct method *const tables[] = {
-    identity_methods,
-    message_methods,
-    conversation_methods,
+    identity_methods, message_methods, conversation_methods,
 };
 
 #define TABLES (sizeof(tables) / sizeof(tables[0]))

@@ -14,13 +14,19 @@
 #include <stdio.h>
 #include <sys/prctl.h>
 
-enum order { ORDER_RELOAD, ORDER_RENEW, ORDER_DRAIN, ORDER_STOP };
+enum order {
+    ORDER_RELOAD,
+    ORDER_RENEW,
+    ORDER_END_HINDERED,
+    ORDER_DRAIN,
+    ORDER_STOP
+};
 
 struct order_letter {
     struct letter letter;
     enum order order;
     struct config *config; /* RELOAD: a reference */
-    struct identity who;   /* RENEW */
+    struct identity who;   /* RENEW, END_HINDERED */
 };
 
 /* --- the clock ---------------------------------------------------------- */
@@ -134,6 +140,9 @@ static void obey(struct mailbox *box, struct letter *oldest)
             break;
         case ORDER_RENEW:
             hub_renew(worker->hub, &letter->who);
+            break;
+        case ORDER_END_HINDERED:
+            hub_end_hindered(worker->hub, &letter->who);
             break;
         case ORDER_DRAIN:
             drain(worker);
@@ -289,6 +298,11 @@ void worker_reload(struct worker *worker, struct config *config)
 void worker_renew(struct worker *worker, const struct identity *who)
 {
     give_order(worker, ORDER_RENEW, NULL, who);
+}
+
+void worker_end_hindered(struct worker *worker, const struct identity *who)
+{
+    give_order(worker, ORDER_END_HINDERED, NULL, who);
 }
 
 void worker_drain(struct worker *worker)

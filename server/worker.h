@@ -85,6 +85,8 @@ MUST_CHECK enum err worker_run(struct worker *worker, struct failure *why);
 void worker_reload(struct worker *worker, struct config *config); /* refs it */
 /* hub_renew() on this worker's loop. Any thread. */
 void worker_renew(struct worker *worker, const struct identity *who);
+/* hub_end_hindered() likewise. */
+void worker_end_hindered(struct worker *worker, const struct identity *who);
 /* No new connections; every peer is told; then `quiet`, at the latest after
  * drain_timeout_ms (but a method call in flight is always waited for). */
 void worker_drain(struct worker *worker);

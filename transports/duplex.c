@@ -4,6 +4,7 @@
  * replies wait for the end of the turn; and the burst of a commit, whose answer
  * to this peer follows in the same turn, waits for that answer. */
 #include "server/base/clock.h"
+#include "server/demo_rungs.h"
 #include "transports/duplex_inside.h"
 
 #include <string.h>
@@ -124,6 +125,23 @@ void duplex_pump(struct duplex *duplex)
     duplex_flush(duplex->peer);
 }
 
+/* By a wall of the demo's, which shows only now that its device is known. */
+static bool is_hindered(const struct duplex *duplex)
+{
+    struct identity who;
+
+    carrier_identity(&duplex->carrier, &who);
+    return demo_rungs_way(&who, duplex->via->by) != DEMO_OPEN;
+}
+
+void duplex_begin(struct duplex *duplex)
+{
+    if (is_hindered(duplex))
+        peer_kill(duplex->peer);
+    else
+        duplex_pump(duplex);
+}
+
 /* --- life --------------------------------------------------------------- */
 
 void duplex_init(struct duplex *duplex, struct worker *worker,
@@ -179,7 +197,7 @@ void duplex_established(struct peer *peer)
 
     if (duplex->known) {
         wheel_disarm(&peer->deadline);
-        duplex_pump(duplex);
+        duplex_begin(duplex);
     }
 }
 

@@ -212,7 +212,7 @@ static void call_done(struct call *call)
     reply(duplex, (struct span){job->id, job->id_size}, call);
     call_free(job);
     if (fresh)
-        duplex_pump(duplex);
+        duplex_begin(duplex);
     duplex_decide_reading(duplex);
     duplex_maybe_leave(duplex);
 }

@@ -21,6 +21,8 @@ void duplex_send(struct duplex *duplex, const struct span *more,
                  size_t more_count);
 /* Replies, and the log from the cursor on, as long as the socket takes it. */
 void duplex_pump(struct duplex *duplex);
+/* It is known, and can be written to: begin to follow. */
+void duplex_begin(struct duplex *duplex);
 /* Close, when it is leaving and no call is in flight any more. */
 void duplex_maybe_leave(struct duplex *duplex);
 

@@ -3,6 +3,7 @@
 
 #include "server/method.h"
 #include "server/origin.h"
+#include "transports/demo_wall.h"
 #include "transports/health.h"
 #include "transports/jsonp_answer.h"
 #include "transports/pages.h"
@@ -187,6 +188,8 @@ static void open_transport(struct request *request,
         jsonp_or_fail(request, &why);
         return;
     }
+    if (demo_wall_stops(request, transport, &who))
+        return;
     follow_of(request_query(request), &follow);
     transport->open(worker, request, &who, &follow);
 }

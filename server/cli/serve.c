@@ -4,6 +4,7 @@
 #include "server/base/trace.h"
 #include "server/cli/cli.h"
 #include "server/config.h"
+#include "server/demo_again.h"
 #include "server/listener.h"
 #include "server/sequencer.h"
 #include "server/version.h"
@@ -316,6 +317,8 @@ int cli_serve(int argc, char **argv)
     trace_setup((enum trace_level)serving.server.config->log_level,
                 serving.server.config->log_format == 1);
     ready_process();
+    if (serving.server.config->demo)
+        demo_again_ready(argc, argv);
     rc = serve(&serving, &why);
     config_unref(serving.server.config);
     if (rc)

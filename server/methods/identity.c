@@ -1,4 +1,4 @@
-/* Who is calling: tokens, tickets, and the demo's login by name. */
+/* Who is calling: tokens and tickets. */
 #include "server/base/mem.h"
 #include "server/methods/params.h"
 #include "server/version.h"
@@ -8,9 +8,6 @@
 #include <string.h>
 
 #define TOKEN_MAX_BYTES 8192
-#define DEMO_APP "demo"
-#define DEMO_TTL_S 86400
-#define DEMO_TTL_MAX_S UINT64_C(2592000) /* 30 days */
 
 /* The identity behind the parameter `token`. */
 static enum err verify(struct call *call, struct identity *who)
@@ -23,8 +20,7 @@ static enum err verify(struct call *call, struct identity *who)
     return auth_verify(call->worker->auth, token, who, &call->failure);
 }
 
-/* A device that no claim has fixed is the client's to choose. */
-static enum err choose_device(struct call *call, struct identity *who)
+enum err take_device(struct call *call, struct identity *who)
 {
     struct span device;
     enum err err = param_name(call, "device", &device);
@@ -62,7 +58,7 @@ static enum err auth(struct call *call)
     enum err err = verify(call, &who);
 
     if (!err)
-        err = choose_device(call, &who);
+        err = take_device(call, &who);
     return err ? err : admit(call, &who);
 }
 
@@ -85,7 +81,7 @@ static enum err auth_refresh(struct call *call)
         return fail(&call->failure, ERR_FORBIDDEN,
                     "'token' must be for the same app, user and inbox as the "
                     "one it replaces");
-    err = choose_device(call, &who);
+    err = take_device(call, &who);
     if (err)
         return err;
     if (!who.device[0])
@@ -137,7 +133,7 @@ static enum err ticket(struct call *call)
     struct identity who = *call->who;
     char text[TICKET_MAX_BYTES];
     uint64_t expires_ms = 0;
-    enum err err = choose_device(call, &who);
+    enum err err = take_device(call, &who);
 
     if (err)
         return err;
@@ -148,70 +144,10 @@ static enum err ticket(struct call *call)
                                        "expires_ms", (json_int_t)expires_ms));
 }
 
-/* --- the demo ------------------------------------------------------------- */
-
-static const char *demo_secret(const struct config *config)
-{
-    const struct app_config *app =
-        config->demo ? config_app(config, DEMO_APP) : NULL;
-
-    return app && app->hs256 ? app->hs256[0] : NULL;
-}
-
-/* What a token says of itself is what its bearer is told. */
-static enum err answer_login(struct call *call, const char *token)
-{
-    struct identity who;
-    enum err err =
-        auth_verify(call->worker->auth, span_of(token), &who, &call->failure);
-
-    if (err)
-        return err;
-    return call_result(call,
-                       json_pack("{s:s, s:s, s:s, s:I}", "token", token, "user",
-                                 who.user, "app", who.app, "expires_ms",
-                                 (json_int_t)who.expires_ms));
-}
-
-/* {user, ttl_s?} → {token, user, app, expires_ms} */
-static enum err demo_login(struct call *call)
-{
-    const char *secret = demo_secret(call->worker->config);
-    struct span user;
-    uint64_t ttl_s = DEMO_TTL_S;
-    char name[NAME_MAX_BYTES + 1], *token;
-
-    if (!secret)
-        return fail(&call->failure, ERR_NOT_FOUND,
-                    "demo.login is there only on a server started with --demo");
-
-    enum err err = param_name(call, "user", &user);
-
-    if (!err && !user.data)
-        return param_refuse(call, "user", "given as a string", NULL);
-    if (!err)
-        err = param_number(call, "ttl_s", 1, DEMO_TTL_MAX_S, &ttl_s);
-    if (err)
-        return err;
-    memcpy(name, user.data, user.size);
-    name[user.size] = '\0';
-
-    struct mint mint = {
-        .secret = secret, .app = DEMO_APP, .user = name, .ttl_s = ttl_s};
-
-    err = auth_mint(&token, &mint, &call->failure);
-    if (err)
-        return err;
-    err = answer_login(call, token);
-    mem_free(token);
-    return err;
-}
-
 const struct method identity_methods[] = {
     {"auth", true, auth},
     {"auth.refresh", false, auth_refresh},
     {"session.info", false, session_info},
     {"ticket", false, ticket},
-    {"demo.login", true, demo_login},
     {0},
 };

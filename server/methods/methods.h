@@ -29,6 +29,11 @@ struct method {
 extern const struct method identity_methods[];
 extern const struct method message_methods[];
 extern const struct method conversation_methods[];
+extern const struct method demo_methods[];
+
+/* The parameter `device`: one that no claim has fixed is the client's to
+ * choose. */
+MUST_CHECK enum err take_device(struct call *call, struct identity *who);
 
 /* The result is an object (given; NULL means that memory was short). */
 MUST_CHECK enum err call_result(struct call *call, json_t *result);
