@@ -11,6 +11,7 @@
 
 static const struct method *const tables[] = {
     identity_methods, message_methods, conversation_methods,
+    login_methods,    demo_methods,
 };
 
 #define TABLES (sizeof(tables) / sizeof(tables[0]))

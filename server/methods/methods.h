@@ -29,6 +29,7 @@ struct method {
 extern const struct method identity_methods[];
 extern const struct method message_methods[];
 extern const struct method conversation_methods[];
+extern const struct method login_methods[];
 extern const struct method demo_methods[];
 
 /* The parameter `device`: one that no claim has fixed is the client's to
