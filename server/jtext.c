@@ -52,7 +52,9 @@ static bool is_named(const struct jtext *key, struct span name)
 static bool enter(struct jtext_scan *scan)
 {
     scan->at++;
-    return ++scan->depth <= JTEXT_DEPTH_MAX;
+    scan->depth++;
+    return scan->depth <=
+           (scan->loose ? JTEXT_LOOSE_DEPTH_MAX : JTEXT_DEPTH_MAX);
 }
 
 static bool scan_array(struct jtext_scan *scan)
@@ -129,7 +131,7 @@ static bool scan_rest(struct jtext_scan *scan, struct jtext_object *out)
 
     out->rest = (struct span){scan->at, (size_t)(scan->end - scan->at)};
     buf_init(&keys, SIZE_MAX / 2);
-    for (size_t i = 0; i < JTEXT_MEMBERS && !scan->known; i++)
+    for (size_t i = 0; i < JTEXT_MEMBERS && !scan->loose; i++)
         buf_append(&keys, &out->members[i].key, sizeof(struct jtext));
     do {
         good = scan_member(scan, &member);
@@ -139,12 +141,12 @@ static bool scan_rest(struct jtext_scan *scan, struct jtext_object *out)
         if (scan->canonical && jtext_compare(&before.key, &member.key) > 0)
             scan->canonical = false;
         before = member;
-        if (!scan->known)
+        if (!scan->loose)
             buf_append(&keys, &member.key, sizeof(struct jtext));
     } while (jtext_take(scan, ','));
     if (buf_status(&keys))
         scan->short_of_memory = true;
-    if (good && !scan->known)
+    if (good && !scan->loose)
         good = !scan->short_of_memory && all_differ(&keys);
     buf_fini(&keys);
     return good;
@@ -167,7 +169,7 @@ static bool scan_object(struct jtext_scan *scan, struct jtext_object *out)
             break;
         }
         if (!scan_member(scan, member) ||
-            !(scan->known || is_new(out, &member->key)))
+            !(scan->loose || is_new(out, &member->key)))
             return false;
         if (scan->canonical && out->count &&
             jtext_compare(&member[-1].key, &member->key) > 0)
@@ -186,8 +188,11 @@ static bool scan_nested(struct jtext_scan *scan, enum jtext_kind *kind)
 
     scan->keep = NULL;
     *kind = *scan->at == '{' ? JTEXT_OBJECT : JTEXT_ARRAY;
-    good = *kind == JTEXT_OBJECT ? scan_object(scan, keep ? keep : &unasked)
-                                 : scan_array(scan);
+    if (!keep)
+        keep = &unasked;
+    good = *kind == JTEXT_OBJECT ? scan_object(scan, keep) : scan_array(scan);
+    if (good && scan->visit && *kind == JTEXT_OBJECT)
+        good = scan->visit(keep, scan->arg);
     scan->depth--;
     return good;
 }
@@ -235,10 +240,10 @@ static bool scan_value(struct jtext_scan *scan, struct jtext *out)
 
 /* --- outside -------------------------------------------------------------- */
 
-static struct jtext_scan scan_of(struct span text, bool known)
+static struct jtext_scan scan_of(struct span text, bool loose)
 {
     return (struct jtext_scan){
-        .at = text.data, .end = text.data + text.size, .known = known};
+        .at = text.data, .end = text.data + text.size, .loose = loose};
 }
 
 static enum err verdict(const struct jtext_scan *scan, bool good)
@@ -258,6 +263,17 @@ enum err jtext_read(struct span text, struct jtext *out)
 {
     struct jtext_scan scan = scan_of(text, false);
 
+    scan_blanks(&scan);
+    return verdict(&scan, scan_value(&scan, out) && at_end(&scan));
+}
+
+enum err jtext_read_loose(struct span text, struct jtext *out,
+                          jtext_visit *visit, void *arg)
+{
+    struct jtext_scan scan = scan_of(text, true);
+
+    scan.visit = visit;
+    scan.arg = arg;
     scan_blanks(&scan);
     return verdict(&scan, scan_value(&scan, out) && at_end(&scan));
 }
@@ -333,6 +349,19 @@ bool jtext_next(struct span *rest, struct jtext *out)
     if (!scan_value(&scan, out))
         return false; /* "]" */
     scan_blanks(&scan);
+    *rest = (struct span){scan.at, (size_t)(scan.end - scan.at)};
+    return true;
+}
+
+bool jtext_next_inside(struct span *rest, struct jtext *out)
+{
+    struct jtext_scan scan = scan_of(*rest, true);
+
+    scan_blanks(&scan);
+    if (!scan_value(&scan, out))
+        return false; /* nothing left */
+    scan_blanks(&scan);
+    (void)jtext_take(&scan, ',');
     *rest = (struct span){scan.at, (size_t)(scan.end - scan.at)};
     return true;
 }

@@ -21,6 +21,7 @@
 #include "server/base/buf.h"
 
 #define JTEXT_DEPTH_MAX 32
+#define JTEXT_LOOSE_DEPTH_MAX 128
 #define JTEXT_MEMBERS 16 /* found without another look at the text */
 #define JTEXT_INTEGER_MAX ((INT64_C(1) << 53) - 1) /* every reader keeps it */
 
@@ -64,6 +65,17 @@ MUST_CHECK enum err jtext_read_object(struct span text,
                                       const char *inner_name,
                                       struct jtext_object *inner);
 
+/* Called with an object when it has ended; false: the text is refused. */
+typedef bool jtext_visit(const struct jtext_object *object, void *arg);
+
+/* The same of text that is only passed on: all that the grammar has, so with
+ * \u0000, lone surrogates (each says U+FFFD), keys that repeat (the first
+ * counts) and numbers that are too large (JTEXT_REAL), but nothing nested
+ * deeper than JTEXT_LOOSE_DEPTH_MAX. `visit`, unless NULL, sees every object in
+ * it. */
+MUST_CHECK enum err jtext_read_loose(struct span text, struct jtext *out,
+                                     jtext_visit *visit, void *arg);
+
 /* What was accepted, taken apart: */
 
 /* The members of a JTEXT_OBJECT. */
@@ -76,9 +88,14 @@ bool jtext_get(const struct jtext_object *object, const char *name,
  *   struct span rest = list.text;
  *   while (jtext_next(&rest, &element)) */
 bool jtext_next(struct span *rest, struct jtext *out);
+/* The same of what stands between an array's brackets, so that it can be put
+ * into another: *rest begins with a value, or is empty. */
+bool jtext_next_inside(struct span *rest, struct jtext *out);
 
 /* What a JTEXT_STRING says when it is not `escaped`. */
 struct span jtext_plain(const struct jtext *string);
+/* Whether a JTEXT_STRING says that. */
+bool jtext_says(const struct jtext *string, struct span text);
 /* What any JTEXT_STRING says, into out[], which has room for its text;
  * returns how many bytes that are, fewer than the text has. Not terminated. */
 size_t jtext_unescape(char *out, const struct jtext *string);

@@ -18,7 +18,10 @@ struct jtext_scan {
     struct jtext_object *inner; /* … whose members are kept here, or NULL */
     struct jtext_object *keep;  /* for the value that comes next */
     unsigned depth;
-    bool known;     /* accepted before: no key is twice in it */
+    bool loose; /* only the grammar counts: see jtext_read_loose(); and in
+                   what was accepted before, nothing else is looked at */
+    jtext_visit *visit; /* NULL: nobody asks */
+    void *arg;
     bool canonical; /* of the value being scanned, so far */
     bool short_of_memory;
 };
@@ -38,6 +41,5 @@ bool jtext_scan_number(struct jtext_scan *scan, enum jtext_kind *kind);
 /* Strings by what they say: the order of their bytes, a beginning before its
  * whole. */
 int jtext_compare(const struct jtext *a, const struct jtext *b);
-bool jtext_says(const struct jtext *string, struct span text);
 
 #endif

@@ -70,12 +70,11 @@ static bool real_fits(struct jtext_scan *scan, struct span number,
     json_t *value;
     json_error_t error;
 
-    if (!first_power(number, &power) || power + exponent < DOUBLE_EXPONENT)
+    if (scan->loose || !first_power(number, &power) ||
+        power + exponent < DOUBLE_EXPONENT)
         return true;
     if (power + exponent > DOUBLE_EXPONENT)
         return false;
-    if (scan->known)
-        return true;
     value = json_loadb(number.data, number.size, JSON_DECODE_ANY, &error);
     if (!value && json_error_code(&error) == json_error_out_of_memory)
         scan->short_of_memory = true;
@@ -119,8 +118,10 @@ bool jtext_scan_number(struct jtext_scan *scan, enum jtext_kind *kind)
     if (scaled && !scan_exponent(scan, &exponent))
         return false;
     if (!fraction && !scaled) {
-        *kind = JTEXT_INTEGER;
-        return scan_integer(scan, from);
+        bool fits = scan_integer(scan, from);
+
+        *kind = fits ? JTEXT_INTEGER : JTEXT_REAL;
+        return fits || scan->loose;
     }
     *kind = JTEXT_REAL;
     scan->canonical = false;

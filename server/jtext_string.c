@@ -54,12 +54,12 @@ static bool scan_hex(struct jtext_scan *scan)
 {
     int unit = hex4(scan->at, scan->end);
 
-    if (unit <= 0 || is_low(unit))
+    if (unit < 0 || (!scan->loose && (unit == 0 || is_low(unit))))
         return false;
     if (!needs_hex(unit, scan->at[3]))
         scan->canonical = false;
     scan->at += 4;
-    if (!is_high(unit))
+    if (!is_high(unit) || scan->loose)
         return true;
     if (!jtext_take(scan, '\\') || !jtext_take(scan, 'u') ||
         !is_low(hex4(scan->at, scan->end)))
@@ -201,6 +201,13 @@ static char letter(char c)
     }
 }
 
+/* What the escape there says; -1: there is none of four digits. */
+static int unit_at(const char *at, const char *end)
+{
+    return end - at >= 6 && at[0] == '\\' && at[1] == 'u' ? hex4(at + 2, end)
+                                                          : -1;
+}
+
 /* One character of an accepted string, or one byte of it; moves *at on. */
 static size_t next_piece(const char **at, const char *end, char out[4])
 {
@@ -217,9 +224,11 @@ static size_t next_piece(const char **at, const char *end, char out[4])
     }
     unit = hex4(*at + 2, end);
     *at += 6;
-    if (is_high(unit)) {
+    if (is_high(unit) && is_low(unit_at(*at, end))) {
         unit = 0x10000 + ((unit - 0xd800) << 10) + hex4(*at + 2, end) - 0xdc00;
         *at += 6;
+    } else if (is_high(unit) || is_low(unit)) {
+        unit = 0xfffd; /* alone */
     }
     return encode_utf8(out, unit);
 }

@@ -377,6 +377,137 @@ static void any_other_spelling_becomes_that_one(void **state)
               false);
 }
 
+/* --- loosely -------------------------------------------------------------- */
+
+static struct jtext loose_value_of(const char *text)
+{
+    struct jtext value = {0};
+
+    assert_int_equal(jtext_read_loose(span_of(text), &value, NULL, NULL),
+                     ERR_NONE);
+    return value;
+}
+
+static void what_is_only_passed_on_may_be_all_that_the_grammar_has(void **state)
+{
+    static const char *const texts[] = {
+        "\"\\u0000\"",
+        "\"\\ud800\"",
+        "\"\\udc00\\ud800x\"",
+        "{\"a\":1,\"a\":2}",
+        "[1e999]",
+        "9007199254740993",
+        "-123456789012345678901234567890",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        refused(span_of(texts[i]));
+        loose_value_of(texts[i]);
+    }
+    assert_int_equal(loose_value_of("9007199254740991").kind, JTEXT_INTEGER);
+    assert_int_equal(loose_value_of("9007199254740992").kind, JTEXT_REAL);
+}
+
+static void what_the_grammar_refuses_is_refused_loosely_too(void **state)
+{
+    static const char *const texts[] = {
+        "",     "[1,]",     "\"\\u00g0\"", "\"\\ud8\"", "01",
+        "{} 1", "\"\x01\"", "\"\xff\"",    "[\"a]",     "+1",
+    };
+    struct jtext value;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(texts); i++)
+        assert_int_equal(
+            jtext_read_loose(span_of(texts[i]), &value, NULL, NULL),
+            ERR_BAD_REQUEST);
+}
+
+static void a_surrogate_alone_says_that_something_was_there(void **state)
+{
+    static const struct {
+        const char *text, *says;
+    } strings[] = {
+        {"\"\\ud800\"", "\xef\xbf\xbd"},
+        {"\"\\udc00a\"", "\xef\xbf\xbd"
+                         "a"},
+        {"\"\\ud83d\\ud83d\\ude00\"", "\xef\xbf\xbd\xf0\x9f\x98\x80"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(strings); i++) {
+        struct jtext value = loose_value_of(strings[i].text);
+
+        assert_true(jtext_says(&value, span_of(strings[i].says)));
+    }
+}
+
+/* `depth` lists, one in the other. */
+static struct span nested(char text[2 * JTEXT_LOOSE_DEPTH_MAX + 2],
+                          size_t depth)
+{
+    memset(text, '[', depth);
+    memset(text + depth, ']', depth);
+    return (struct span){text, 2 * depth};
+}
+
+static void nesting_has_its_bound_loosely_too(void **state)
+{
+    char text[2 * JTEXT_LOOSE_DEPTH_MAX + 2];
+    struct jtext value;
+
+    (void)state;
+    assert_int_equal(jtext_read_loose(nested(text, JTEXT_LOOSE_DEPTH_MAX),
+                                      &value, NULL, NULL),
+                     ERR_NONE);
+    assert_int_equal(jtext_read_loose(nested(text, JTEXT_LOOSE_DEPTH_MAX + 1),
+                                      &value, NULL, NULL),
+                     ERR_BAD_REQUEST);
+}
+
+static bool without_x(const struct jtext_object *object, void *seen)
+{
+    struct jtext x;
+
+    ++*(unsigned *)seen;
+    return !jtext_get(object, "x", &x);
+}
+
+static void every_object_can_be_looked_at(void **state)
+{
+    struct jtext value;
+    unsigned seen = 0;
+
+    (void)state;
+    assert_int_equal(
+        jtext_read_loose(SPAN("[{\"a\":{}},[[{\"b\":[{}]}]],\"{}\"]"), &value,
+                         without_x, &seen),
+        ERR_NONE);
+    assert_int_equal(seen, 4);
+    assert_int_equal(jtext_read_loose(SPAN("[{\"a\":{\"\\u0078\":1}}]"), &value,
+                                      without_x, &seen),
+                     ERR_BAD_REQUEST);
+}
+
+static void
+what_stands_in_a_list_can_be_walked_without_its_brackets(void **state)
+{
+    struct span rest = SPAN(" 1 , [2,3],\"a,b\" ");
+    struct jtext value;
+
+    (void)state;
+    assert_true(jtext_next_inside(&rest, &value));
+    assert_true(span_is(value.text, "1"));
+    assert_true(jtext_next_inside(&rest, &value));
+    assert_true(span_is(value.text, "[2,3]"));
+    assert_true(jtext_next_inside(&rest, &value));
+    assert_true(span_is(value.text, "\"a,b\""));
+    assert_false(jtext_next_inside(&rest, &value));
+    rest = (struct span){0};
+    assert_false(jtext_next_inside(&rest, &value));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -396,6 +527,14 @@ int main(void)
         cmocka_unit_test(an_inner_object_is_opened_in_the_same_pass),
         cmocka_unit_test(a_body_is_stored_as_it_is_when_it_is_spelled_so),
         cmocka_unit_test(any_other_spelling_becomes_that_one),
+        cmocka_unit_test(
+            what_is_only_passed_on_may_be_all_that_the_grammar_has),
+        cmocka_unit_test(what_the_grammar_refuses_is_refused_loosely_too),
+        cmocka_unit_test(a_surrogate_alone_says_that_something_was_there),
+        cmocka_unit_test(nesting_has_its_bound_loosely_too),
+        cmocka_unit_test(every_object_can_be_looked_at),
+        cmocka_unit_test(
+            what_stands_in_a_list_can_be_walked_without_its_brackets),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
