@@ -89,7 +89,5 @@ void sio_write_event(struct buf *out, unsigned attachments, struct span space,
 /* head and [args]. */
 void sio_write_ack(struct buf *out, unsigned attachments, struct span space,
                    uint64_t id, struct span args);
-/* The text as a JSON string, with its quotes. */
-void sio_write_string(struct buf *out, struct span text);
 
 #endif
