@@ -1,6 +1,6 @@
 /* A worker: one thread and one loop. What comes from other threads comes
- * through two mailboxes: the sequencer's commits (the port), the main thread's
- * orders (control). */
+ * through three mailboxes: the sequencer's commits (the port), the main
+ * thread's orders (control), what other workers want done here (errands). */
 #include "server/worker.h"
 
 #include "server/auth.h"
@@ -155,6 +155,19 @@ static void obey(struct mailbox *box, struct letter *oldest)
     }
 }
 
+static void run_errands(struct mailbox *box, struct letter *oldest)
+{
+    struct worker *worker = container_of(box, struct worker, errands);
+
+    refresh(worker);
+    while (oldest) {
+        struct errand *errand = container_of(oldest, struct errand, letter);
+
+        oldest = oldest->next;
+        errand->run(errand, worker);
+    }
+}
+
 /* --- the thread --------------------------------------------------------- */
 
 /* The loop runs on until every handle is closed: the libraries' ones take a few
@@ -169,6 +182,7 @@ static void wind_up(struct worker *worker)
     uv_close((uv_handle_t *)&worker->busy, NULL);
     port_close(&worker->port, NULL);
     mailbox_close(&worker->control, NULL);
+    mailbox_close(&worker->errands, NULL);
     poller_close(&worker->poller);
     uv_run(&worker->loop, UV_RUN_DEFAULT);
 }
@@ -197,6 +211,8 @@ static enum err start_handles(struct worker *worker)
     worker->ticker.data = worker->turn.data = worker;
     uv_timer_start(&worker->ticker, tick, WHEEL_TICK_MS, WHEEL_TICK_MS);
     uv_prepare_start(&worker->turn, end_of_turn);
+    if (mailbox_init(&worker->errands, &worker->loop, run_errands))
+        return ERR_UNAVAILABLE;
     return mailbox_init(&worker->control, &worker->loop, obey);
 }
 
@@ -303,6 +319,11 @@ void worker_renew(struct worker *worker, const struct identity *who)
 void worker_end_hindered(struct worker *worker, const struct identity *who)
 {
     give_order(worker, ORDER_END_HINDERED, NULL, who);
+}
+
+void worker_send(struct worker *worker, struct errand *errand)
+{
+    mailbox_post(&worker->errands, &errand->letter);
 }
 
 void worker_drain(struct worker *worker)

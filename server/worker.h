@@ -27,6 +27,7 @@ struct front_door;
 struct direct_host;
 struct http_host;
 struct ws_host;
+struct eio_host;
 struct server;
 struct listener;
 
@@ -46,6 +47,7 @@ struct worker {
     struct direct_host *direct;
     struct http_host *http;
     struct ws_host *ws;
+    struct eio_host *eio;
     uint64_t now_ms; /* monotonic, refreshed once per loop turn */
     bool draining;
     size_t calls; /* method calls in flight */
@@ -55,6 +57,7 @@ struct worker {
     struct list streams;  /* transports/stream_conn.c's: closed at the end */
     struct list relays;   /* transports/relay.c's, likewise */
     struct mailbox control;
+    struct mailbox errands;
     uv_timer_t ticker;
     uv_prepare_t turn;
     uv_idle_t busy; /* active while there is work that must not wait */
@@ -63,6 +66,13 @@ struct worker {
     bool stopping, running;
     struct letter quiet; /* to server->main: nothing is in flight any more */
     bool quiet_posted;
+};
+
+/* Something to be done on another worker's loop: run there, once, in the order
+ * of posting. Its memory is what `run` says it is. */
+struct errand {
+    struct letter letter;
+    void (*run)(struct errand *errand, struct worker *worker);
 };
 
 /* What all workers share; made by cli/serve.c before the first starts. */
@@ -87,6 +97,9 @@ void worker_reload(struct worker *worker, struct config *config); /* refs it */
 void worker_renew(struct worker *worker, const struct identity *who);
 /* hub_end_hindered() likewise. */
 void worker_end_hindered(struct worker *worker, const struct identity *who);
+/* Any thread of a worker that is not quiet, or will not be before it has run:
+ * worker_call_begins() sees to that. */
+void worker_send(struct worker *worker, struct errand *errand);
 /* No new connections; every peer is told; then `quiet`, at the latest after
  * drain_timeout_ms (but a method call in flight is always waited for). */
 void worker_drain(struct worker *worker);
