@@ -71,7 +71,8 @@ FUZZERS  := $(patsubst %.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 OWN_C    := $(SRCS) $(wildcard tools/*.c tests/unit/*.c tests/lib/*.c \
             tests/fuzz/*.c tests/crash/*.c tests/conformance/*.c bench/*.c \
             bench/load/*.c clients/*.c)
-OWN_H    := $(wildcard $(addsuffix /*.h,$(DIRS)) tests/lib/*.h tests/unit/*.h bench/load/*.h)
+OWN_H    := $(wildcard $(addsuffix /*.h,$(DIRS)) tests/lib/*.h tests/unit/*.h \
+            tests/conformance/*.h bench/load/*.h)
 JS_DIRS  := js contract hostile crash clients browser
 JS_TESTS  = $(sort $(wildcard $(foreach d,$(JS_DIRS),\
             tests/$d/*.test.js tests/$d/*.test.mjs)))
@@ -167,8 +168,10 @@ $B/tests/unit/%: $B/tests/unit/%.o $(HELPERS:%.c=$B/%.o) $B/parts.a
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $B/parts.a \
 	    $(LIBS) $(shell pkg-config --libs cmocka)
 
-$B/tests/conformance_server: $B/tests/conformance/server.o $B/parts.a
-	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $B/parts.a $(LIBS)
+CONFORMANCE := $(wildcard tests/conformance/*.c)
+$B/tests/conformance_server: $(CONFORMANCE:%.c=$B/%.o) $B/parts.a
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $B/parts.a \
+	    $(LIBS)
 
 # ---- fuzzing: seeds in tests/fuzz/corpus/NAME, finds in build/fuzz ----------
 

@@ -10,6 +10,7 @@
 #include "server/refusal.h"
 #include "server/socket.h"
 #include "transports/direct.h"
+#include "transports/eio.h"
 #include "transports/http_host.h"
 #include "transports/relay.h"
 #include "transports/stream_conn.h"
@@ -231,9 +232,12 @@ enum err front_door_create(struct front_door **out, struct worker *worker,
     door->worker = worker;
     take_spare(door);
     wheel_node_init(&door->breath, breathe);
-    rc = ws_host_create(&worker->ws, worker);
+    rc = eio_host_create(&worker->eio, worker);
     if (rc)
         goto free_door;
+    rc = ws_host_create(&worker->ws, worker);
+    if (rc)
+        goto free_eio;
     rc = http_host_create(&worker->http, worker);
     if (rc)
         goto destroy_ws;
@@ -257,6 +261,8 @@ destroy_http:
     http_host_destroy(worker->http);
 destroy_ws:
     ws_host_close(worker->ws);
+free_eio:
+    eio_host_free(worker->eio);
 free_door:
     if (door->spare >= 0)
         close(door->spare);
@@ -269,13 +275,16 @@ bool front_door_turn(struct front_door *door)
     struct worker *worker = door->worker;
     bool idle = ws_host_turn(worker->ws);
 
+    idle = eio_host_turn(worker->eio) && idle;
     idle = direct_host_turn(worker->direct) && idle;
-    return http_host_turn(worker->http) && idle;
+    idle = http_host_turn(worker->http) && idle;
+    return idle && eio_host_idle(worker->eio);
 }
 
 void front_door_drain(struct front_door *door)
 {
     stop_listening(door);
+    eio_host_drain(door->worker->eio);
     direct_host_drain(door->worker->direct);
     http_host_drain(door->worker->http);
     ws_host_drain(door->worker->ws);
@@ -296,6 +305,7 @@ void front_door_close(struct front_door *door)
     door->worker->direct = NULL;
     http_host_destroy(door->worker->http);
     door->worker->http = NULL;
+    eio_host_close(door->worker->eio);
     ws_host_close(door->worker->ws);
 }
 
@@ -308,5 +318,7 @@ void front_door_free(struct front_door *door)
         close(door->spare);
     ws_host_free(door->worker->ws);
     door->worker->ws = NULL;
+    eio_host_free(door->worker->eio);
+    door->worker->eio = NULL;
     mem_free(door);
 }

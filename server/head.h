@@ -30,7 +30,9 @@
     F(authorization, "authorization")                                          \
     F(last_event_id, "last-event-id")                                          \
     F(if_none_match, "if-none-match")                                          \
+    F(content_type, "content-type")                                            \
     F(asked_method, "access-control-request-method")                           \
+    F(asked_fields, "access-control-request-headers")                          \
     F(ws_key, "sec-websocket-key")                                             \
     F(ws_version, "sec-websocket-version")
 

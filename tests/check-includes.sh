@@ -74,6 +74,12 @@ rule 'only the hosts and request.c look into a request' \
     $(files ! -path 'transports/request.c' | grep -vE "^($http|$direct)$")
 rule '<libwebsockets.h> lives in transports/ws_host.c, and in the client of tail' 'libwebsockets\.h' \
     $(files ! -path 'transports/ws_host.c' ! -path 'server/cli/ws_client.c')
+eio='transports/eio_[a-z]+\.[ch]'
+rule 'what the Engine.IO files share stays among them' \
+    'transports/eio_(inside|carry|door)\.h' $(files | grep -vE "^$eio$")
+rule 'Engine.IO knows nothing of Socket.IO, nor either of a Rung session' \
+    '(transports/(sio[_a-z]*|socketio)\.h|server/(session|hub|method)\.h)' \
+    $(files | grep -E '^transports/eio[_a-z]*\.[ch]$')
 rule '<jwt.h> lives in server/auth.c' 'jwt\.h' $(files ! -path 'server/auth.c')
 rule '<curl/curl.h> lives in server/cli/' 'curl/' $(files ! -path 'server/cli/*')
 rule '<jansson.h> lives where JSON is read' 'jansson\.h' \

@@ -5,6 +5,7 @@
 #include "server/base/clock.h"
 #include "server/refusal.h"
 #include "server/socket.h"
+#include "transports/place.h"
 #include "transports/relay.h"
 #include "transports/transport.h"
 
@@ -105,10 +106,17 @@ static bool is_ours(const struct config *config, const struct head *head)
 {
     const struct transport *transport;
     struct span name = head->path;
+    const struct place *place;
 
     if (head->minor < 1 || head->upgrade || head->close || head->expect ||
-        head->transfer_encoding || head->pieces > HEAD_MAX_PIECES ||
-        name.size < 4 || memcmp(name.data, "/v1/", 4) != 0)
+        head->transfer_encoding || head->pieces > HEAD_MAX_PIECES)
+        return false;
+    place = place_find(config, head->path);
+    if (place)
+        return (span_is(head->method, "GET") && !head->length) ||
+               (span_is(head->method, "POST") && head->has_length &&
+                head->length <= place_body_max(config, head->path));
+    if (name.size < 4 || memcmp(name.data, "/v1/", 4) != 0)
         return false;
     name.data += 4;
     name.size -= 4;
@@ -206,6 +214,7 @@ static bool begin(struct direct *direct, const struct head *head,
         hold(direct, seen, whole);
         metrics_add(worker->metrics.received_bytes, seen.size - head->size);
         direct->request.stage = STAGE_BODY;
+        request_expect(&direct->request, head);
         direct_arm(direct, worker->config->body_timeout_ms);
         return true;
     }

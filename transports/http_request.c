@@ -7,6 +7,7 @@
 #include "server/handshake.h"
 #include "server/limits.h"
 #include "server/method.h"
+#include "transports/place.h"
 #include "transports/route.h"
 #include "transports/ws_host.h"
 
@@ -72,9 +73,15 @@ static void walk_fields(struct walk *walk, struct exchange *exchange,
                          "hold no NUL");
 }
 
+static uint64_t body_max(const struct exchange *exchange)
+{
+    return place_body_max(exchange->request.worker->config,
+                          exchange->head.path);
+}
+
 static enum err too_large(struct exchange *exchange, struct failure *why)
 {
-    uint64_t max = exchange->request.worker->config->max_message_bytes;
+    uint64_t max = body_max(exchange);
 
     return fail(why, ERR_TOO_LARGE, "a body may have at most %llu bytes",
                 (unsigned long long)max);
@@ -102,7 +109,7 @@ static enum err check_head(struct exchange *exchange, const char *method,
     rc = head_finish(head, why);
     if (rc)
         return rc;
-    if (head->length > exchange->request.worker->config->max_message_bytes)
+    if (head->length > body_max(exchange))
         return too_large(exchange, why);
     return ERR_NONE;
 }
@@ -171,7 +178,9 @@ static enum MHD_Result begin(struct exchange *exchange, const char *method,
     if (!exchange->wait_ms && handshake_wanted(&exchange->head))
         return become_websocket(exchange);
     exchange->request.stage = STAGE_BODY;
-    buf_init(&exchange->body, worker->config->max_message_bytes);
+    buf_init(&exchange->body, body_max(exchange));
+    if (exchange->head.length || exchange->head.chunked)
+        request_expect(&exchange->request, &exchange->head);
     if (exchange->head.length || exchange->head.chunked)
         connection_arm(connection, worker->config->body_timeout_ms);
     else

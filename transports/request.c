@@ -5,7 +5,10 @@
 
 #include "server/base/clock.h"
 #include "server/origin.h"
+#include "transports/place.h"
 #include "transports/route.h"
+
+#include <string.h>
 
 #define ORIGIN_MAX_BYTES 256
 
@@ -49,6 +52,14 @@ struct span request_callback(struct request *request)
     return span_of(request->callback);
 }
 
+void *request_expected(struct request *request)
+{
+    void *expected = request->expected;
+
+    request->expected = NULL;
+    return expected;
+}
+
 /* --- its life ----------------------------------------------------------- */
 
 /* Without memory for it, a page of another host cannot read the answer. */
@@ -58,6 +69,25 @@ void request_begin(struct request *request, const struct head *head)
     if (origin_is_foreign(head) && head->origin.size < ORIGIN_MAX_BYTES &&
         origin_allowed(request->worker->config, head))
         request->origin = mem_strndup(head->origin.data, head->origin.size);
+}
+
+/* The query is decoded in a copy, for the request's own is decoded later. */
+void request_expect(struct request *request, const struct head *head)
+{
+    const struct place *place = place_find(request->worker->config, head->path);
+    char text[HEAD_MAX_BYTES + 1];
+    struct query query;
+    struct failure why;
+
+    if (!place || !place->expect || request->expected ||
+        head->query.size >= sizeof(text))
+        return;
+    if (head->query.size)
+        memcpy(text, head->query.data, head->query.size);
+    if (query_parse(&query, text, head->query.size, &why))
+        return; /* which it is told when its body is there */
+    request->place = place;
+    request->expected = place->expect(request->worker, head, &query);
 }
 
 void request_run(struct request *request, char *query, uint32_t wait_ms)
@@ -84,6 +114,9 @@ void request_fini(struct request *request)
     request->origin = NULL;
     mem_free(request->callback);
     request->callback = NULL;
+    if (request->expected)
+        request->place->lost(request->expected);
+    request->expected = NULL;
 }
 
 void request_park(struct request *request, void (*gone)(void *owner),
@@ -124,6 +157,7 @@ static void respond(struct request *request, struct response *response)
     request->backend->reply(request, response);
 }
 
+/* For a page of another host that is allowed to read this. */
 void request_add_cors(struct request *request, struct response *response)
 {
     if (!request->origin)
@@ -134,12 +168,16 @@ void request_add_cors(struct request *request, struct response *response)
 
 void request_reply(struct request *request, const struct reply *reply)
 {
+    const char *origins = request->worker->config->allowed_origins;
     struct response response;
 
     response_init(&response, reply->status ? reply->status : 200,
                   reply->type ? reply->type : "application/json",
                   reply->cacheable);
-    request_add_cors(request, &response);
+    if (reply->for_anyone && !strcmp(origins, "*"))
+        response_field(&response, "Access-Control-Allow-Origin", origins);
+    else
+        request_add_cors(request, &response);
     for (size_t i = 0; i < REPLY_HEADERS && reply->headers[i].name; i++)
         response_field(&response, reply->headers[i].name,
                        reply->headers[i].value);

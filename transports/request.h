@@ -28,6 +28,8 @@ const struct head *request_head(struct request *request);
 const struct query *request_query(struct request *request);
 struct span request_param(struct request *request, const char *name);
 struct span request_body(struct request *request);
+/* What its place's expect() made, once: the caller's from then on; or NULL. */
+void *request_expected(struct request *request);
 
 /* JSONP: the name is kept with the request for when it is answered. */
 MUST_CHECK enum err request_call_back(struct request *request,
@@ -45,6 +47,7 @@ struct reply {
     struct span body; /* copied … */
     bool lasting;     /* … unless it lives for ever */
     bool cacheable;   /* no Cache-Control: no-store; `headers` say what */
+    bool for_anyone;  /* where every origin is allowed, no one is named */
     struct {
         const char *name, *value;
     } headers[REPLY_HEADERS]; /* copied; ends with a NULL name */

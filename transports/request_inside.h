@@ -40,6 +40,9 @@ struct request {
     enum stage stage;
     void (*gone)(void *owner); /* when parked, and not by a call */
     void *owner;
+    const struct place
+        *place;     /* whose it is, or NULL; once the head is known */
+    void *expected; /* what that place made of it before its body */
     char *origin;   /* to be named in the answer, or NULL; owned */
     char *callback; /* to be called by the answer, or NULL; owned */
     /* Borrowed from the host until route() returns: */
@@ -50,6 +53,8 @@ struct request {
 
 /* It has that head; good for request_fail(), whatever is wrong with it. */
 void request_begin(struct request *request, const struct head *head);
+/* Its body is still to come, and may never. */
+void request_expect(struct request *request, const struct head *head);
 /* Answer it: 429 when it must wait, else route(). Its query, which is decoded
  * in place, must be writable, and a byte behind it. */
 void request_run(struct request *request, char *query, uint32_t wait_ms);

@@ -7,6 +7,7 @@
 #include "transports/health.h"
 #include "transports/jsonp_answer.h"
 #include "transports/pages.h"
+#include "transports/place.h"
 #include "transports/transport.h"
 
 #include <string.h>
@@ -309,9 +310,13 @@ void route(struct request *request)
 {
     const struct head *head = request_head(request);
     struct span path = head->path;
+    const struct place *place =
+        place_find(request_worker(request)->config, path);
     struct failure why;
 
-    if (!origin_allowed(request_worker(request)->config, head)) {
+    if (place) {
+        place->serve(request);
+    } else if (!origin_allowed(request_worker(request)->config, head)) {
         fail(&why, ERR_FORBIDDEN,
              "this Origin may not read here; see allowed_origins");
         request_fail(request, &why);

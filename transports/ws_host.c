@@ -406,10 +406,18 @@ free_host:
     return ERR_UNAVAILABLE;
 }
 
-static const struct ws_handler *handler_at(struct span path)
+static bool speaks_at(const struct ws_handler *handler,
+                      const struct config *config, struct span path)
+{
+    return handler->path ? span_is(path, handler->path)
+                         : handler->speaks(config, path);
+}
+
+static const struct ws_handler *handler_at(const struct ws_host *host,
+                                           struct span path)
 {
     for (size_t i = 0; ws_handlers[i]; i++)
-        if (span_is(path, ws_handlers[i]->path))
+        if (speaks_at(ws_handlers[i], host->worker->config, path))
             return ws_handlers[i];
     return NULL;
 }
@@ -417,9 +425,15 @@ static const struct ws_handler *handler_at(struct span path)
 enum err ws_host_check(struct ws_host *host, const struct head *head,
                        struct failure *why)
 {
-    if (!handler_at(head->path))
+    const struct ws_handler *handler = handler_at(host, head->path);
+    enum err rc;
+
+    if (!handler)
         return fail(why, ERR_NOT_FOUND, "WebSocket is spoken at " WS_PATH);
-    return handshake_check(host->worker->config, head, why);
+    rc = handshake_check(host->worker->config, head, why);
+    if (rc == ERR_FORBIDDEN && handler->receive)
+        return ERR_NONE; /* who has words of its own for it */
+    return rc;
 }
 
 static bool adopt(struct ws_host *host, struct ws_peer *ws, struct span bytes)
@@ -441,9 +455,12 @@ void ws_host_adopt(struct ws_host *host, int fd, const struct head *head,
                    struct span bytes)
 {
     struct failure why;
-    const struct ws_handler *handler = handler_at(head->path);
-    struct ws_peer *ws = handler->create(host->worker, head, &why);
+    const struct ws_handler *handler = handler_at(host, head->path);
+    struct ws_peer *ws;
 
+    if (handler->receive && handler->receive(host->worker, fd, head, bytes))
+        return;
+    ws = handler->create(host->worker, head, &why);
     if (!ws) {
         refuse_socket(host->worker, fd, 0, &why);
         return;

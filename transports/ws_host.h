@@ -59,6 +59,7 @@ struct ws_peer {
     struct buf *message;      /* one that came in pieces, or NULL */
     struct shared *pong;      /* a frame owed to a full socket, or NULL */
     const char *close_reason; /* static */
+    size_t max_bytes;         /* of a message; 0: as the config has it */
 };
 
 static inline struct ws_peer *ws_of(struct peer *peer)
@@ -69,8 +70,14 @@ static inline struct ws_peer *ws_of(struct peer *peer)
 /* What is spoken at a path. Every call happens on the loop thread of the
  * worker. */
 struct ws_handler {
-    const char *path; /* "/v1/ws" */
+    const char *path; /* "/v1/ws"; NULL: speaks() says */
+    bool (*speaks)(const struct config *config, struct span path);
 
+    /* A handshake that is sound, but for its Origin; its bytes were read from
+     * the socket, which counts as connected. True: it was refused, or moved to
+     * another worker. NULL: it is for create(), once its Origin is right. */
+    bool (*receive)(struct worker *worker, int fd, const struct head *head,
+                    struct span bytes);
     /* A handshake for this path: a zeroed peer, but for its owner. NULL:
      * refused, and why. */
     struct ws_peer *(*create)(struct worker *worker, const struct head *head,

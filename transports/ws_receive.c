@@ -123,7 +123,8 @@ static bool gather(struct ws_peer *ws, const struct ws_piece *piece)
 
 static void hear_data(struct ws_peer *ws, const struct ws_piece *piece)
 {
-    size_t most = ws->peer.worker->config->max_message_bytes;
+    size_t most = ws->max_bytes ? ws->max_bytes
+                                : ws->peer.worker->config->max_message_bytes;
     size_t before = ws->message ? ws->message->size : 0;
 
     metrics_add(ws->peer.worker->metrics.received_bytes, piece->size);

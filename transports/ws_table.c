@@ -3,5 +3,7 @@
 #include "transports/ws_host.h"
 
 extern const struct ws_handler websocket_handler;
+extern const struct ws_handler eio_ws_handler;
 
-const struct ws_handler *const ws_handlers[] = {&websocket_handler, NULL};
+const struct ws_handler *const ws_handlers[] = {&websocket_handler,
+                                                &eio_ws_handler, NULL};

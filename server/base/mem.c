@@ -64,19 +64,24 @@ void mem_free(void *ptr)
     free(ptr);
 }
 
-struct shared *shared_create(size_t size)
+struct shared *shared_create_behind(size_t room, size_t size)
 {
-    if (size > SIZE_MAX / 2)
+    if (size > SIZE_MAX / 2 || room > SIZE_MAX / 4)
         return NULL;
 
-    struct shared *shared = mem_alloc(sizeof(*shared) + size);
+    struct shared *shared = mem_alloc(sizeof(*shared) + room + size);
 
     if (!shared)
         return NULL;
     atomic_init(&shared->refs, 1);
     shared->size = size;
-    shared->data = (char *)(shared + 1);
+    shared->data = (char *)(shared + 1) + room;
     return shared;
+}
+
+struct shared *shared_create(size_t size)
+{
+    return shared_create_behind(0, size);
 }
 
 struct shared *shared_copy(const void *data, size_t size)

@@ -34,6 +34,8 @@ struct shared {
 };
 
 struct shared *shared_create(size_t size); /* refs 1, or NULL */
+/* With that many writable bytes right before its data. */
+struct shared *shared_create_behind(size_t room, size_t size);
 /* A copy of these bytes, refs 1, or NULL. */
 struct shared *shared_copy(const void *data, size_t size);
 struct shared *shared_ref(struct shared *shared); /* returns its argument */
