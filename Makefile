@@ -73,7 +73,7 @@ OWN_C    := $(SRCS) $(wildcard tools/*.c tests/unit/*.c tests/lib/*.c \
             bench/load/*.c clients/*.c)
 OWN_H    := $(wildcard $(addsuffix /*.h,$(DIRS)) tests/lib/*.h tests/unit/*.h \
             tests/conformance/*.h bench/load/*.h)
-JS_DIRS  := js contract hostile crash clients browser
+JS_DIRS  := js contract conformance hostile crash clients browser
 JS_TESTS  = $(sort $(wildcard $(foreach d,$(JS_DIRS),\
             tests/$d/*.test.js tests/$d/*.test.mjs)))
 
