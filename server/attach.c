@@ -227,6 +227,8 @@ static enum err join_conversation(struct carrier *carrier,
         }
     }
     list_append(&carrier->watch->carriers, &carrier->link);
+    if (!carrier->reset && (cursor_given || follow->after.data))
+        session_present_in(session, carrier->conv, carrier->seq);
     return ERR_NONE;
 }
 

@@ -66,7 +66,8 @@ static void delivered_done(struct submission *submission)
 
     if (worth_another_try(submission->failure.err) && interest) {
         interest->delivered = DELIVERED_UNKNOWN;
-        interest->recorded = 0;
+        if (interest->presented < submission->entry.mark)
+            interest->presented = submission->entry.mark;
         record_later(session, RETRY_MS); /* late_note */
     }
     mem_free(delivered);
@@ -233,16 +234,12 @@ static enum err store_mark(struct interest *interest, struct lookup *lookup,
     return rc;
 }
 
-/* The mark that the presented cursor means in one conversation. */
-static enum err record_one(struct interest *interest, struct lookup *lookup,
-                           lsn at)
+static enum err record_seq(struct interest *interest, struct lookup *lookup,
+                           uint64_t seq)
 {
     bool news = false;
-    uint64_t seq;
-    enum err rc = seq_at(interest, lookup, at, &seq);
+    enum err rc = need_delivered(interest, lookup);
 
-    if (!rc)
-        rc = need_delivered(interest, lookup);
     if (rc || seq <= interest->delivered || seq < interest->stint.from_seq)
         return rc;
     rc = is_news(interest, lookup, seq, &news);
@@ -251,6 +248,34 @@ static enum err record_one(struct interest *interest, struct lookup *lookup,
     if (!rc)
         interest->delivered = seq;
     return rc;
+}
+
+/* What was presented of one conversation, and the mark that the presented
+ * cursor means in it. */
+static enum err record_one(struct interest *interest, struct lookup *lookup,
+                           lsn at)
+{
+    uint64_t seq = interest->presented;
+    enum err rc = seq ? record_seq(interest, lookup, seq) : ERR_NONE;
+
+    if (!rc)
+        interest->presented = 0;
+    if (rc || interest->watch->latest <= interest->recorded ||
+        interest->recorded >= at)
+        return rc;
+    rc = seq_at(interest, lookup, at, &seq);
+    if (!rc)
+        rc = record_seq(interest, lookup, seq);
+    if (!rc)
+        interest->recorded = at;
+    return rc;
+}
+
+static bool has_news(const struct interest *interest, lsn at)
+{
+    return interest->watch && (interest->presented ||
+                               (interest->watch->latest > interest->recorded &&
+                                interest->recorded < at));
 }
 
 /* *all: nothing is left for another time. */
@@ -264,15 +289,11 @@ static enum err record_all(struct session *session, lsn at, bool *all)
     for (size_t i = 0; !rc && *all && i < session->interest_count; i++) {
         struct interest *interest = session->interests[i];
 
-        if (!interest->watch || interest->watch->latest <= interest->recorded ||
-            interest->recorded >= at)
+        if (!has_news(interest, at))
             continue;
         *all = looked++ < MARKS_AT_ONCE;
-        if (!*all)
-            break;
-        rc = record_one(interest, &lookup, at);
-        if (!rc)
-            interest->recorded = at;
+        if (*all)
+            rc = record_one(interest, &lookup, at);
     }
     if (lookup.begun)
         reader_end(lookup.reader);
@@ -320,14 +341,11 @@ static uint64_t next_turn_ms(struct hub *hub, uint64_t now_ms)
                : (hub->marks_until_us - burst_us) / 1000;
 }
 
-void session_present(struct session *session, lsn at)
+static void record_soon(struct session *session)
 {
     uint64_t now = session->hub->worker->now_ms;
     uint64_t due, turn;
 
-    if (at <= session->presenting)
-        return;
-    session->presenting = at;
     if (session->record_armed)
         return;
     due = session->recorded_ms ? session->recorded_ms + RECORD_MS : now;
@@ -335,4 +353,24 @@ void session_present(struct session *session, lsn at)
     if (due < turn)
         due = turn;
     record_later(session, due > now ? due - now : 0);
+}
+
+void session_present(struct session *session, lsn at)
+{
+    if (at <= session->presenting)
+        return;
+    session->presenting = at;
+    record_soon(session);
+}
+
+void session_present_in(struct session *session, conv_no conv, uint64_t seq)
+{
+    struct interest *interest = interest_find(session, conv);
+
+    if (!interest || seq <= interest->presented ||
+        (interest->delivered != DELIVERED_UNKNOWN &&
+         seq <= interest->delivered))
+        return;
+    interest->presented = seq;
+    record_soon(session);
 }

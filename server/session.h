@@ -157,6 +157,8 @@ void carriers_renew(struct worker *worker, const struct identity *who);
 
 /* A device of this user presented `at` (ws message.ack without waiting). */
 void session_present(struct session *session, lsn at);
+/* The same of one conversation: everything up to `seq`. */
+void session_present_in(struct session *session, conv_no conv, uint64_t seq);
 
 /* The session of `who` on this worker, loaded on demand; a reference.
  * NULL when memory is short. */

@@ -50,6 +50,7 @@ struct interest {
     lsn end;                          /* closed: the lsn it ended at; 0: open */
     struct conversation_watch *watch; /* open stints; else NULL */
     struct list link;                 /* watch->interests */
+    uint64_t presented; /* up to that seq, not recorded yet; 0: nothing */
     uint64_t delivered; /* the user's delivered mark; DELIVERED_UNKNOWN */
     lsn recorded;       /* up to where `delivered` has been looked at */
 };

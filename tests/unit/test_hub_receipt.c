@@ -354,6 +354,59 @@ static void a_newcomer_has_received_nothing_of_before(void **state)
     end_house(house);
 }
 
+static void present_chain(struct house *house, const char *user,
+                          const char *conversation, const char *after)
+{
+    struct note note;
+
+    open_chain(house, &note, user, conversation, after);
+    end_note(&note);
+}
+
+/* Who follows one conversation says nothing about the others. */
+static void a_seq_presented_is_delivered_in_its_conversation(void **state)
+{
+    struct house *house = given_house();
+    struct entry one = saying("alice", PAIR, "\"one\"");
+    struct entry two = saying("alice", PAIR, "\"two\"");
+    struct entry other = saying("carol", "0:1:bob:carol", "\"other\"");
+
+    (void)state;
+    house_write(house, &one);
+    house_write(house, &two);
+    house_write(house, &other);
+    present_chain(house, "bob", PAIR, "1");
+    let_time_pass(house);
+    assert_int_equal(delivered_to(house, "bob", PAIR), 1);
+    assert_int_equal(delivered_to(house, "bob", "0:1:bob:carol"), 0);
+    present_chain(house, "bob", PAIR, "9"); /* ahead: a reset, no mark */
+    let_time_pass(house);
+    assert_int_equal(delivered_to(house, "bob", PAIR), 1);
+    present_chain(house, "bob", PAIR, "2");
+    let_time_pass(house);
+    assert_int_equal(delivered_to(house, "bob", PAIR), 2);
+    end_house(house);
+}
+
+static void a_seq_survives_a_failed_commit(void **state)
+{
+    (void)state;
+    for (uint64_t nth = 1; nth < 60; nth++) {
+        struct house *house = given_house();
+        struct entry one = saying("alice", PAIR, "\"one\"");
+
+        house_write(house, &one);
+        present_chain(house, "bob", PAIR, "1");
+        store_fail_nth(nth, ENOSPC);
+        let_marks_be_gathered(house);
+        house_hear(house);
+        store_fail_nth(0, 0);
+        let_time_pass(house);
+        assert_int_equal(delivered_to(house, "bob", PAIR), 1);
+        end_house(house);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -361,6 +414,8 @@ int main(void)
         cmocka_unit_test(ones_own_messages_move_no_mark),
         cmocka_unit_test(marks_of_very_many_take_turns),
         cmocka_unit_test(a_mark_survives_a_failed_commit),
+        cmocka_unit_test(a_seq_presented_is_delivered_in_its_conversation),
+        cmocka_unit_test(a_seq_survives_a_failed_commit),
         cmocka_unit_test(a_mark_survives_short_memory),
         cmocka_unit_test(
             a_cursor_ahead_of_the_worker_is_recorded_when_it_hears),
