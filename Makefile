@@ -3,6 +3,7 @@
 # make test     install what the tests need, build, run every test
 # make test-c   only the C tests
 # SANITIZE=address,undefined or SANITIZE=thread: the same in a folder of its own
+# make packets  loses each of the six packets N times (N=1000)
 # Also: lint format fuzz install clean deps deps-test.  WERROR=1 for no warnings.
 
 PKGS     := libuv libwebsockets libmicrohttpd lmdb jansson libjwt openssl libcurl zlib
@@ -73,9 +74,7 @@ OWN_C    := $(SRCS) $(wildcard tools/*.c tests/unit/*.c tests/lib/*.c \
             bench/load/*.c clients/*.c)
 OWN_H    := $(wildcard $(addsuffix /*.h,$(DIRS)) tests/lib/*.h tests/unit/*.h \
             tests/conformance/*.h bench/load/*.h)
-JS_DIRS  := js contract conformance hostile crash clients browser
-JS_TESTS  = $(sort $(wildcard $(foreach d,$(JS_DIRS),\
-            tests/$d/*.test.js tests/$d/*.test.mjs)))
+JS_TESTS  = $(sort $(wildcard tests/*/*.test.js tests/*/*.test.mjs))
 
 all: $B/rung
 
@@ -160,6 +159,12 @@ test-c: $(UNITS:%=$B/%)
 test-js: all $B/tests/conformance_server
 	@[ -z "$(JS_TESTS)" ] || RUNG_BIN="$${RUNG_BIN:-$(abspath $B/rung)}" \
 	    $(SAN_ENV) node --test --test-concurrency=1 --test-reporter=spec $(JS_TESTS)
+
+# Each of the six packets lost N times; the tests do it a hundred times.
+N ?= 1000
+packets: all
+	RUNG_PACKETS=$(N) RUNG_BIN="$${RUNG_BIN:-$(abspath $B/rung)}" \
+	    node --test --test-reporter=spec tests/packets/*.test.mjs
 
 test-includes:
 	@sh tests/check-includes.sh
@@ -278,6 +283,6 @@ deps-test: deps
 	    (cd tests && npm ci --no-audit --no-fund && \
 	     touch node_modules/.package-lock.json)
 
-.PHONY: all run install clean test test-all test-c test-js test-includes fuzz \
+.PHONY: all run install clean packets test test-all test-c test-js test-includes fuzz \
         fuzz-run bench format lint lint-format lint-tidy lint-cppcheck deps \
         deps-test FORCE

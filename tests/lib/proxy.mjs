@@ -1,5 +1,5 @@
 // A TCP proxy between a client and the server that can misbehave like a
-// network: cut after N bytes, stall, swallow everything.
+// network: cut after N bytes, stall, swallow everything, lose one packet.
 
 import net from 'node:net';
 
@@ -18,6 +18,7 @@ export class Proxy {
   #pairs = new Set();
   #stalled = false;
   #swallowing = false;
+  #trap;
   /** Called per new connection; a number cuts it after so many bytes towards
    * the client, undefined lets it live. */
   budget = () => undefined;
@@ -53,10 +54,7 @@ export class Proxy {
     const over = () => this.#part(pair);
 
     this.#pairs.add(pair);
-    down.on('data', (bytes) => {
-      if (!this.#swallowing && !up.destroyed)
-        up.write(bytes);
-    });
+    down.on('data', (bytes) => this.#upwards(pair, bytes));
     down.on('end', () => up.end());
     up.on('data', (bytes) => this.#downwards(pair, bytes));
     up.on('end', () => down.end());
@@ -69,8 +67,15 @@ export class Proxy {
       up.pause();
   }
 
+  #upwards(pair, bytes) {
+    if (this.#swallowing || pair.up.destroyed || this.#lose(pair, 'up', bytes))
+      return;
+    pair.up.write(bytes);
+  }
+
   #downwards(pair, bytes) {
-    if (this.#swallowing || pair.down.destroyed)
+    if (this.#swallowing || pair.down.destroyed ||
+        this.#lose(pair, 'down', bytes))
       return;
     if (pair.left === undefined) {
       if (!pair.down.write(bytes)) {
@@ -98,6 +103,40 @@ export class Proxy {
       if (!socket.destroyed)
         socket.destroy();
     }
+  }
+
+  /** Whether a packet in it is the one to be lost. What is before it gets
+   * through, and a little of itself; the connection ends. */
+  #lose(pair, way, bytes) {
+    const trap = this.#trap;
+    if (pair.lost || !trap)
+      return Boolean(pair.lost);
+    const at = trap.find(way, bytes.toString('latin1'));
+    if (at < 0)
+      return false;
+    const some = bytes.subarray(0, Math.min(at + trap.keep, bytes.length - 1));
+
+    this.#trap = undefined;
+    pair.lost = true;
+    this.cuts++;
+    trap.lost();
+    (way === 'up' ? pair.up : pair.down).write(some, () => this.#part(pair));
+    return true;
+  }
+
+  /** Lose the next packet that `find` finds: told the bytes that go one way
+   * ('up' to the server, 'down' to the client) as text, it says where in them
+   * the packet begins, or -1. `keep` bytes of it get through. `lost` is called
+   * when it is lost. */
+  loseNext(find, { keep = 0, lost = () => {} } = {}) {
+    this.#trap = { find, keep, lost };
+  }
+
+  /** Whether it is still to be lost; from now on it is not. */
+  letPass() {
+    const armed = this.#trap !== undefined;
+    this.#trap = undefined;
+    return armed;
   }
 
   /** Cut the connections that are open, and those to come, once each after

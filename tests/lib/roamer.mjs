@@ -25,11 +25,11 @@ export class Roamer {
     while (this.#going) {
       const transport = this.pick();
       const follower = await follow(transport, {
+        wait: 5,
+        interval: 10,
         ...this.options,
         patient: false,
         cursor: this.cursor,
-        wait: 5,
-        interval: 10,
       });
 
       this.#current = follower;
@@ -51,6 +51,11 @@ export class Roamer {
       follower.drop();
       await pause(this.random.between(0, 15)); // back off, with jitter
     }
+  }
+
+  /** The connection it has, or had; undefined before the first. */
+  get current() {
+    return this.#current;
   }
 
   /** Leave the present transport as a client does that switches. */
