@@ -74,7 +74,9 @@ OWN_C    := $(SRCS) $(wildcard tools/*.c tests/unit/*.c tests/lib/*.c \
             bench/load/*.c clients/*.c)
 OWN_H    := $(wildcard $(addsuffix /*.h,$(DIRS)) tests/lib/*.h tests/unit/*.h \
             tests/conformance/*.h bench/load/*.h)
-JS_TESTS  = $(sort $(wildcard tests/*/*.test.js tests/*/*.test.mjs))
+JS_DIRS  := *
+JS_TESTS  = $(sort $(wildcard $(foreach d,$(JS_DIRS),\
+            tests/$d/*.test.js tests/$d/*.test.mjs)))
 
 all: $B/rung
 

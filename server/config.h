@@ -43,6 +43,9 @@ enum durability { DURABILITY_SYNC, DURABILITY_RELAXED };
       "largest size of the log's map (address space, not disk), in MiB")       \
     T(max_connections, NUMBER, "100000", 1, 10000000,                          \
       "connections in all; more are refused")                                  \
+    T(max_connections_per_address, NUMBER, "0", 0, 10000000,                   \
+      "connections of one IP address (of IPv6, one /64); 0: no limit, for "    \
+      "behind a proxy all have its address")                                   \
     T(header_timeout_ms, NUMBER, "10000", 100, 600000,                         \
       "time a peer has for a request's head, and for the first ws frame")      \
     T(body_timeout_ms, NUMBER, "30000", 100, 600000,                           \

@@ -6,6 +6,7 @@
 
 #include "server/base/clock.h"
 #include "server/base/trace.h"
+#include "server/guests.h"
 #include "server/handshake.h"
 #include "server/refusal.h"
 #include "server/socket.h"
@@ -53,8 +54,8 @@ static void become_websocket(struct worker *worker, int fd,
         ws_host_adopt(worker->ws, fd, head, text);
         return;
     }
+    worker_disconnected(worker, fd);
     close(fd);
-    worker_disconnected(worker);
 }
 
 /* The head is whole and sound, and nothing for the direct host. */
@@ -88,8 +89,8 @@ static void welcome(struct worker *worker, int fd)
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     socket_expect(fd, worker->config->heartbeat_ms);
     if (direct_host_adopt(worker->direct, fd)) {
+        worker_disconnected(worker, fd);
         close(fd);
-        worker_disconnected(worker);
     }
 }
 
@@ -102,6 +103,34 @@ static void refuse_full(struct worker *worker, int fd)
     fail(&why, ERR_UNAVAILABLE, "too many connections");
     why.retry_after_ms = FULL_RETRY_MS;
     refuse_stranger(worker, fd, 0, &why);
+}
+
+static void refuse_greedy(struct worker *worker, int fd)
+{
+    struct failure why;
+
+    fail(&why, ERR_RATE_LIMITED, "more than %llu connections of this address",
+         (unsigned long long)worker->config->max_connections_per_address);
+    why.retry_after_ms = FULL_RETRY_MS;
+    refuse_stranger(worker, fd, 0, &why);
+}
+
+/* One that came from there, if there is room for it. */
+static void receive(struct worker *worker, int fd, const struct sockaddr *from)
+{
+    const struct config *config = worker->config;
+    struct server *server = worker->server;
+
+    metrics_add(worker->metrics.accepted, 1);
+    if (atomic_load(&server->connections) >= config->max_connections) {
+        refuse_full(worker, fd);
+    } else if (!guests_enter(server->guests, fd, from,
+                             config->max_connections_per_address)) {
+        refuse_greedy(worker, fd);
+    } else {
+        worker_connected(worker);
+        welcome(worker, fd);
+    }
 }
 
 static void complain(struct front_door *door)
@@ -149,28 +178,23 @@ static void refuse_with_spare(struct front_door *door, int listening)
 static void accept_some(uv_poll_t *poll, int status, int events)
 {
     struct front_door *door = poll->data;
-    struct worker *worker = door->worker;
     int listening = door->fds[poll - door->polls];
 
     (void)events;
     if (status)
         return;
     for (int i = 0; i < ACCEPTS_AT_ONCE; i++) {
-        int fd = accept4(listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        struct sockaddr_storage from;
+        socklen_t size = sizeof(from);
+        int fd = accept4(listening, (struct sockaddr *)&from, &size,
+                         SOCK_NONBLOCK | SOCK_CLOEXEC);
 
         if (fd < 0) {
             if (errno == EMFILE || errno == ENFILE)
                 refuse_with_spare(door, listening);
             return;
         }
-        metrics_add(worker->metrics.accepted, 1);
-        if (atomic_load(&worker->server->connections) >=
-            worker->config->max_connections) {
-            refuse_full(worker, fd);
-            continue;
-        }
-        worker_connected(worker);
-        welcome(worker, fd);
+        receive(door->worker, fd, (struct sockaddr *)&from);
     }
 }
 

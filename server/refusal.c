@@ -5,11 +5,11 @@
 #include "server/response.h"
 #include "server/socket.h"
 
-void refuse_stranger(struct worker *worker, int fd, int status,
-                     const struct failure *why)
+static void answer(struct worker *worker, int fd, int status,
+                   const struct failure *why)
 {
     struct response response;
-    struct shared *answer;
+    struct shared *bytes;
     struct buf text;
     size_t sent = 0;
 
@@ -19,18 +19,25 @@ void refuse_stranger(struct worker *worker, int fd, int status,
     response_fail(&response, status, why, &text);
     if (why->err == ERR_METHOD_NOT_ALLOWED)
         response_field(&response, "Allow", HANDSHAKE_ALLOW);
-    answer = response_text(&response, true);
+    bytes = response_text(&response, true);
     /* What the socket's buffer does not take, a refused peer does not get. */
-    if (answer)
-        (void)socket_send(fd, answer, &sent, &worker->metrics);
-    shared_unref(answer);
+    if (bytes)
+        (void)socket_send(fd, bytes, &sent, &worker->metrics);
+    shared_unref(bytes);
     buf_fini(&text);
+}
+
+void refuse_stranger(struct worker *worker, int fd, int status,
+                     const struct failure *why)
+{
+    answer(worker, fd, status, why);
     socket_close_answered(fd);
 }
 
 void refuse_socket(struct worker *worker, int fd, int status,
                    const struct failure *why)
 {
-    refuse_stranger(worker, fd, status, why);
-    worker_disconnected(worker);
+    answer(worker, fd, status, why);
+    worker_disconnected(worker, fd);
+    socket_close_answered(fd);
 }

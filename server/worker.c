@@ -8,6 +8,7 @@
 #include "server/base/mem.h"
 #include "server/base/trace.h"
 #include "server/front_door.h"
+#include "server/guests.h"
 #include "server/hub.h"
 #include "store/reader.h"
 
@@ -387,8 +388,9 @@ void worker_connected(struct worker *worker)
     metrics_add(worker->metrics.connections, 1);
 }
 
-void worker_disconnected(struct worker *worker)
+void worker_disconnected(struct worker *worker, int fd)
 {
+    guests_leave(worker->server->guests, fd);
     atomic_fetch_sub(&worker->server->connections, 1);
     metrics_sub(worker->metrics.connections, 1);
 }

@@ -30,6 +30,7 @@ struct ws_host;
 struct eio_host;
 struct server;
 struct listener;
+struct guests;
 
 struct worker {
     struct server *server; /* borrowed: what all workers share */
@@ -83,6 +84,7 @@ struct server {
     struct worker **workers;
     size_t worker_count;
     atomic_uint_fast64_t connections; /* open, over all workers */
+    struct guests *guests;            /* by address */
     char url[128];                    /* http://localhost:8080 */
     struct mailbox main; /* the main thread's: receives each worker's `quiet` */
 };
@@ -115,9 +117,10 @@ uint32_t worker_pressure(const struct worker *worker);
  * longer than stall_ms. */
 bool worker_business_dead(const struct worker *worker);
 
-/* A TCP connection of this worker began, or ended, wherever it is carried. */
+/* A TCP connection of this worker began, or ended, wherever it is carried: in
+ * that case, before its fd is closed. */
 void worker_connected(struct worker *worker);
-void worker_disconnected(struct worker *worker);
+void worker_disconnected(struct worker *worker, int fd);
 
 /* A method call runs, or has ended: it borrows memory until then. */
 static inline void worker_call_begins(struct worker *worker)

@@ -61,11 +61,15 @@ static void end(struct direct *direct)
     bool sound = !direct->rest && !direct->broken;
     int fd = release(direct);
 
-    if (fd >= 0 && sound)
+    if (fd < 0) { /* it goes on as a stream */
+        worker_disconnected(worker, -1);
+        return;
+    }
+    worker_disconnected(worker, fd);
+    if (sound)
         socket_close_answered(fd); /* an answer may still be on its way */
-    else if (fd >= 0)
+    else
         close(fd);
-    worker_disconnected(worker);
 }
 
 static void refuse(struct direct *direct, int status, const struct failure *why)
@@ -181,9 +185,7 @@ static void pass_on(struct direct *direct, const struct head *head,
 
     if (read)
         fd = relay_open(worker, fd, seen);
-    if (fd < 0)
-        worker_disconnected(worker);
-    else
+    if (fd >= 0)
         worker->direct->pass(worker, fd, head,
                              (struct span){seen.data, head->size});
 }

@@ -274,8 +274,8 @@ static void refuse_handshake(struct worker *worker, int fd,
         (void)socket_send(fd, answer, &sent, &worker->metrics);
     shared_unref(answer);
     buf_fini(&body);
+    worker_disconnected(worker, fd);
     socket_close_answered(fd);
-    worker_disconnected(worker);
 }
 
 /* A handshake on its way to the worker that has its session. */
@@ -299,8 +299,8 @@ static void arrive(struct errand *errand, struct worker *worker)
         ws_host_adopt(worker->ws, moving->fd, &head,
                       (struct span){moving->bytes, moving->size});
     } else {
+        worker_disconnected(worker, moving->fd);
         close(moving->fd);
-        worker_disconnected(worker);
     }
     mem_free(moving);
 }
@@ -310,11 +310,12 @@ static void move(struct worker *from, struct worker *to, int fd,
 {
     struct moving *moving = mem_alloc(sizeof(*moving) + bytes.size);
 
-    worker_disconnected(from);
     if (!moving) {
+        worker_disconnected(from, fd);
         close(fd);
         return;
     }
+    worker_disconnected(from, -1);
     moving->errand.run = arrive;
     moving->fd = fd;
     moving->size = bytes.size;

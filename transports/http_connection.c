@@ -6,6 +6,7 @@
 
 #include "server/base/clock.h"
 #include "server/base/trace.h"
+#include "server/guests.h"
 
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -99,6 +100,7 @@ int connection_duplicate(struct connection *connection)
     if (fd < 0)
         return -1;
     poller_remove(&worker->poller, connection->fd, &connection->watch);
+    guests_move(worker->server->guests, fd, connection->fd);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     return fd;
 }
@@ -114,25 +116,33 @@ int connection_take(struct request *request)
 
 /* --- its beginning and its end ------------------------------------------ */
 
+/* -1: the library does not say. */
+static int fd_of(struct MHD_Connection *mhd)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+
+    return info ? info->connect_fd : -1;
+}
+
 static void came(struct house *house, struct MHD_Connection *mhd,
                  void **context)
 {
     struct worker *worker = house->host->worker;
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+    int fd = fd_of(mhd);
     struct connection *connection = mem_zalloc(sizeof(*connection));
 
     house->host->arrived = true;
     house_stirs(house);
     if (++house->connections >= DAEMON_CONNECTIONS)
         list_remove(&house->link);
-    if (!connection || !info) {
+    if (!connection || fd < 0) {
         mem_free(connection);
         return;
     }
     connection->house = house;
     connection->mhd = mhd;
-    connection->fd = info->connect_fd;
+    connection->fd = fd;
     connection->watch.ready = peer_left;
     wheel_node_init(&connection->deadline, cut);
     connection_arm(connection, worker->config->header_timeout_ms);
@@ -141,7 +151,9 @@ static void came(struct house *house, struct MHD_Connection *mhd,
     *context = connection;
 }
 
-static void went(struct house *house, void **context)
+/* Its socket is still open. */
+static void went(struct house *house, struct MHD_Connection *mhd,
+                 void **context)
 {
     struct connection *connection = *context;
 
@@ -155,7 +167,7 @@ static void went(struct house *house, void **context)
     }
     house->connections--;
     house_stirs(house);
-    worker_disconnected(house->host->worker);
+    worker_disconnected(house->host->worker, fd_of(mhd));
     if (list_empty(&house->link))
         list_append(&house->group->roomy, &house->link);
 }
@@ -168,5 +180,5 @@ void connection_changed(void *cls, struct MHD_Connection *mhd, void **context,
     if (code == MHD_CONNECTION_NOTIFY_STARTED)
         came(house, mhd, context);
     else
-        went(house, context);
+        went(house, mhd, context);
 }

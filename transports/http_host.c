@@ -172,8 +172,8 @@ void http_host_adopt(struct http_host *host, int fd, const struct head *head)
     struct sockaddr_in nobody = {.sin_family = AF_INET};
 
     if (!house) {
+        worker_disconnected(host->worker, fd);
         close(fd);
-        worker_disconnected(host->worker);
         return;
     }
     /* When it fails it has closed fd; it tells connection_changed() of the end
@@ -182,7 +182,7 @@ void http_host_adopt(struct http_host *host, int fd, const struct head *head)
     if (MHD_add_connection(house->daemon, fd, (struct sockaddr *)&nobody,
                            sizeof(nobody)) != MHD_YES &&
         !host->arrived)
-        worker_disconnected(host->worker);
+        worker_disconnected(host->worker, fd);
     house_mark_dirty(house);
 }
 

@@ -40,11 +40,11 @@ static void relay_end(struct relay *relay, bool answered)
 {
     struct worker *worker = relay->worker;
 
+    worker_disconnected(worker, relay->peer.fd);
     close_side(&relay->peer, answered);
     close_side(&relay->inner, false);
     list_remove(&relay->link);
     mem_free(relay);
-    worker_disconnected(worker);
 }
 
 enum moved {
@@ -169,7 +169,7 @@ int relay_open(struct worker *worker, int fd, struct span read)
     if (side_init(&relay->peer, relay, fd))
         goto remove_inner;
     list_append(&worker->relays, &relay->link);
-    worker_connected(worker);
+    worker_connected(worker); /* the stand-in */
     return pair[1];
 
 remove_inner:
@@ -179,6 +179,7 @@ close_pair:
     close(pair[1]);
 close_fd:
     mem_free(relay);
+    worker_disconnected(worker, fd);
     close(fd);
     return -1;
 }

@@ -3,7 +3,8 @@
  * with those bytes, and is then what the peer's socket would be: the peer's end
  * is seen there, and its own end is the connection's.
  *
- * Errors   -1: no descriptor, no memory; the peer's socket is closed.
+ * Errors   -1: no descriptor, no memory; the peer's socket is closed, and
+ *          counts as disconnected.
  * Threads  the worker's loop; the stand-in may be read by another.
  * Memory   a relay ends by itself with either of its sockets, and counts as a
  *          connection until then.
@@ -12,8 +13,6 @@
 #define RUNG_RELAY_H
 
 #include "server/worker.h"
-
-#define RELAY_READ_MAX 65536 /* bytes that a stand-in can begin with */
 
 /* Takes fd. The stand-in is the caller's: a stream socket, but not of TCP. */
 MUST_CHECK int relay_open(struct worker *worker, int fd, struct span read);

@@ -19,13 +19,13 @@ static void end(struct stream_conn *conn)
     poller_remove(&worker->poller, conn->fd, &conn->watch);
     wheel_disarm(&conn->deadline);
     list_remove(&conn->link);
+    worker_disconnected(worker, conn->fd);
     if (conn->finishing && !conn->broken)
         socket_close_answered(conn->fd);
     else
         close(conn->fd);
     shared_unref(conn->rest);
     shared_unref(conn->last);
-    worker_disconnected(worker);
     conn->owner->gone(conn); /* last: frees it */
 }
 

@@ -278,7 +278,7 @@ static void gone(struct ws_peer *ws)
     shared_unref(ws->pong);
     list_remove(&ws->link);
     list_remove(&ws->later);
-    worker_disconnected(host->worker);
+    worker_disconnected(host->worker, ws->fd);
     ws->peer.handler->gone(&ws->peer);
 }
 

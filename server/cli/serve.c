@@ -5,6 +5,7 @@
 #include "server/cli/cli.h"
 #include "server/config.h"
 #include "server/demo_again.h"
+#include "server/guests.h"
 #include "server/listener.h"
 #include "server/sequencer.h"
 #include "server/version.h"
@@ -281,6 +282,11 @@ static enum err serve(struct serving *serving, struct failure *why)
         rc = fail_plain(why, ERR_NOMEM);
         goto free_arrays;
     }
+    rc = guests_create(&server->guests);
+    if (rc) {
+        rc = fail_plain(why, rc);
+        goto free_arrays;
+    }
     rc = make_workers(serving, count, why);
     if (rc)
         goto stop_workers;
@@ -294,6 +300,7 @@ static enum err serve(struct serving *serving, struct failure *why)
 
 stop_workers:
     destroy_workers(serving);
+    guests_destroy(server->guests);
     end_undisturbed();
 free_arrays:
     mem_free(server->workers);

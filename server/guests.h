@@ -1,0 +1,34 @@
+/* Who is connected, by address: how many connections each has, over all
+ * workers, so that one cannot take them all. Of IPv6 a /64 counts as one
+ * address, since that is what one subscriber gets (RFC 6177).
+ *
+ * Errors   without memory a connection is let in and not counted.
+ * Threads  any; one lock, taken when a counted connection comes and goes.
+ * Memory   a guest is remembered while it has a connection; fds are borrowed.
+ *          NULL for the guests: nobody is counted.
+ */
+#ifndef RUNG_GUESTS_H
+#define RUNG_GUESTS_H
+
+#include "server/base/err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+struct guests;
+
+MUST_CHECK enum err guests_create(struct guests **out);
+void guests_destroy(struct guests *guests); /* NULL: nothing */
+
+/* A connection of that address; false when it has `most` already. `most` 0:
+ * nobody is counted. */
+bool guests_enter(struct guests *guests, int fd, const struct sockaddr *from,
+                  uint64_t most);
+/* `fd` is a duplicate of `old`, which is about to be closed: it counts in its
+ * place. */
+void guests_move(struct guests *guests, int fd, int old);
+/* Before the fd is closed; nothing when it was not counted. */
+void guests_leave(struct guests *guests, int fd);
+
+#endif
