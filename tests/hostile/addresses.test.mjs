@@ -83,7 +83,7 @@ story('an address has its share, again and again', {
       return text.includes(' 200 OK');
     }, 'there is room again');
     await eventually(async () => await scene.server.metric('rung_connections')
-      <= 2, 'all have gone');
+      <= 1, 'all have gone');
   }
 });
 
