@@ -104,6 +104,17 @@ export class Polling {
     assertRefused(await this.poll(), 1);
   }
 
+  /** The server ends the session: the next poll is told, or finds nothing. */
+  async closes() {
+    for (;;) {
+      const answer = await this.poll();
+      if (answer.status !== 200)
+        return assertRefused(answer, 1);
+      if (answer.text.split(RS).includes('1'))
+        return this.gone();
+    }
+  }
+
   async alive() {
     await this.send('4are you there?');
     assert.equal(await this.next(), '4are you there?');
