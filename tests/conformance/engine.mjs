@@ -99,7 +99,7 @@ export class Polling {
 
   /** The server has forgotten the session. */
   async gone() {
-    await eventually(async () => (await this.post('6')).status === 400,
+    await eventually(async () => (await this.post('6')).json?.code === 1,
                      'the session is gone');
     assertRefused(await this.poll(), 1);
   }
