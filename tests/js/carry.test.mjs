@@ -5,6 +5,8 @@ import { test } from 'node:test';
 import { RungClient, RungError } from '../../web/rung.js';
 import { FakeClock, fakeFetch, message, settled } from './lib/fakes.mjs';
 
+const HELLO = { event: 'hello', cursor: 'e-10', heartbeat_ms: 60_000 };
+
 class FakeSocket {
   static all = [];
   readyState = 0;
@@ -86,7 +88,7 @@ test('ws authenticates in its first frame, with the cursor, and no token in the 
   socket.opens();
   assert.deepEqual(socket.sent, [{ id: 1, method: 'auth', params: { token: 'T', device: 'd', cursor: 'e-10' } }]);
   assert.equal(client.status.state, 'connecting');
-  await socket.says({ id: 1, result: {} });
+  await socket.says({ id: 1, result: {} }, HELLO);
   assert.equal(client.status.transport, 'ws');
 });
 
@@ -105,7 +107,7 @@ test('ws takes a frame of several objects, answers and events', async () => {
 test('ws: an error answer rejects its call only', async () => {
   const { client, socket } = await given('ws');
   socket.opens();
-  await socket.says({ id: 1, result: {} });
+  await socket.says({ id: 1, result: {} }, HELLO);
   const refused = assert.rejects(client.call('message.read', {}), { code: 'not_member', message: 'you are not in it' });
   await socket.says({ id: 2, error: { code: 'not_member', message: 'you are not in it' } });
   await refused;
@@ -120,7 +122,7 @@ for (const [code, reason, state] of [
   test(`ws: close code ${code} ${reason} leads to ${state}`, async () => {
     const { client, socket } = await given('ws');
     socket.opens();
-    await socket.says({ id: 1, result: {} });
+    await socket.says({ id: 1, result: {} }, HELLO);
     await socket.ends(code, reason);
     assert.equal(client.status.state, state);
   });
@@ -129,7 +131,7 @@ test('ws: a final close for the token’s sake reconnects when there is another 
   let tokens = 0;
   const { client, clock, socket } = await given('ws', undefined, { token: undefined, getToken: async () => `T${++tokens}` });
   socket.opens();
-  await socket.says({ id: 1, result: {} });
+  await socket.says({ id: 1, result: {} }, HELLO);
   await socket.ends(4100, 'token_expired');
   assert.equal(client.status.state, 'waiting');
   await clock.pass(1000);
@@ -140,7 +142,7 @@ test('ws: a final close for the token’s sake reconnects when there is another 
 test('ws: calls under way when it is closed are told', async () => {
   const { client, socket } = await given('ws');
   socket.opens();
-  await socket.says({ id: 1, result: {} });
+  await socket.says({ id: 1, result: {} }, HELLO);
   const asked = client.call('message.read', {});
   await settled();
   client.close();
@@ -151,7 +153,7 @@ test('ws: calls under way when it is closed are told', async () => {
 test('ws: what is not JSON ends the connection, not the client', async () => {
   const { client, socket } = await given('ws');
   socket.opens();
-  await socket.says({ id: 1, result: {} });
+  await socket.says({ id: 1, result: {} }, HELLO);
   socket.onmessage({ data: '{"event":"mess' });
   await settled();
   assert.equal(socket.closedWith, 1000);

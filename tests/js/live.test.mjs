@@ -12,7 +12,7 @@ import { RUNG_BIN, Server } from '../lib/server.mjs';
 import { chosenSeed, eventually, seeded } from '../lib/wait.mjs';
 
 const skip = existsSync(RUNG_BIN) ? false : `${RUNG_BIN} is not built`;
-const TRANSPORTS = ['ws', 'sse', 'longpoll', 'poll'];
+const TRANSPORTS = ['ws', 'stream', 'sse', 'longpoll', 'poll'];
 const CONVERSATION = '0:1:alice:bob';
 
 async function givenClient(url, user, options) {
@@ -55,7 +55,7 @@ for (const transport of TRANSPORTS)
     assert.equal(first.seq, 1);
     await eventually(() => receipts.some(({ kind, user }) => kind === 'delivered' && user === 'bob'),
       'alice hears that it was delivered');
-    await bob.markRead(CONVERSATION, 1);
+    await bob.markConversationRead(CONVERSATION, 1);
     await eventually(() => receipts.some(({ kind }) => kind === 'read'), 'alice hears that it was read');
     assert.equal(alice.status.transport, transport);
   });
@@ -81,7 +81,7 @@ for (const transport of TRANSPORTS)
     assert.equal(bob.status.transport, transport);
   });
 
-for (const transport of ['ws', 'sse'])
+for (const transport of ['ws', 'stream', 'sse'])
   test(`${transport}: an idle stream lives on its heartbeats`, { skip, timeout: 60_000 }, async (t) => {
     const server = await Server.start({ env: { RUNG_HEARTBEAT_MS: '300' } });
     t.after(() => server.finish());

@@ -56,7 +56,7 @@ test('a client without a cursor starts where hello says; one with a cursor stays
   const fresh = givenClient();
   fresh.client.start();
   assert.deepEqual(fresh.ws.last.position, {});
-  fresh.ws.last.report.up();
+  fresh.ws.last.report.batch([]);
   fresh.ws.last.report.batch([{ event: 'hello', cursor: 'e-40' }]);
   assert.equal(fresh.client.cursor, 'e-40');
 
@@ -150,7 +150,7 @@ test('a switch opens the next with the cursor, and closes the old when it is up'
   ws.last.report.batch([message(12)]); // both are open: the cursor decides
   sse.last.report.batch([message(12), message(13)]);
   ws.last.report.batch([message(13), message(14)]);
-  sse.last.report.up();
+  sse.last.report.batch([]);
   await switched;
   assert.equal(ws.last.closed, true);
   ws.last.report.batch([message(99)]); // a closed carry is not listened to
@@ -173,7 +173,7 @@ test('the old one may die during a switch', async () => {
   const switched = client.setTransport('sse');
   ws.last.report.down(lost);
   assert.equal(client.status.state, 'connecting');
-  sse.last.report.up();
+  sse.last.report.batch([]);
   await switched;
   assert.equal(client.status.transport, 'sse');
 
@@ -190,7 +190,7 @@ test('a later choice replaces the one under way', async () => {
   const first = assert.rejects(client.setTransport('sse'), { code: 'conflict' });
   const second = client.setTransport('poll');
   assert.equal(sse.last.closed, true);
-  poll.last.report.up();
+  poll.last.report.batch([]);
   await Promise.all([first, second]);
   assert.equal(client.status.transport, 'poll');
 });
@@ -240,11 +240,11 @@ test('a connection that lived long starts the backoff anew; one that flapped doe
   const delay = () => client.status.retryAt - clock.now();
   ws.last.report.down(lost);
   await clock.pass(delay());
-  ws.last.report.up();
+  ws.last.report.batch([]);
   ws.last.report.down(lost);
   assert.equal(delay(), 500);
   await clock.pass(delay());
-  ws.last.report.up();
+  ws.last.report.batch([]);
   await clock.pass(6_000);
   ws.last.report.down(lost);
   assert.equal(delay(), 250);
@@ -364,7 +364,7 @@ test('a poll acknowledges by its next cursor alone', async () => {
   const fetch = fakeFetch(() => ({ body: {} }));
   const { client, poll, clock } = givenClient({ transport: 'poll', cursor: 'e-10', fetch });
   client.start();
-  poll.last.report.up();
+  poll.last.report.batch([]);
   poll.last.report.batch([message(11)]);
   await clock.pass(1000);
   assert.deepEqual(fetch.asked, []);
@@ -478,7 +478,7 @@ test('a new connection does not wait out a backoff', async () => {
   ws.last.report.down(lost);
   await settled();
   client.retryNow();
-  ws.last.report.up();
+  ws.last.report.batch([]);
   await clock.pass(0);
   assert.equal(ws.last.calls.length, 1);
 });
@@ -498,7 +498,7 @@ test('unsent messages survive in storage, under their ids', async () => {
   second.client.start();
   await settled();
   assert.equal(fetch.asked[0].params.client_msg_id, params.client_msg_id);
-  second.ws.last.report.up();
+  second.ws.last.report.batch([]);
   await second.clock.pass(30_000);
   second.ws.last.calls[0].resolve({ seq: 8 });
   await settled();
@@ -528,10 +528,10 @@ test('errors keep the server’s words', async () => {
   await assert.rejects(client.call('message.read'), { code: 'rate_limited', message: 'too fast', status: 429, retryAfterMs: 70, retryable: true });
 });
 
-test('a proxy’s HTML page is an unavailable server', async () => {
+test('a proxy’s HTML page is not the server’s word', async () => {
   const fetch = fakeFetch(() => ({ status: 502, body: '<html>' }));
   const { client } = givenClient({ fetch });
-  await assert.rejects(client.call('message.read'), { code: 'unavailable', status: 502 });
+  await assert.rejects(client.call('message.read'), { code: 'intercepted', status: 502 });
 });
 
 test('login() takes the token and renews it when a call finds it stale', async () => {

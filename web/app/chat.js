@@ -120,7 +120,7 @@ export class Chat {
     const { id, lastSeq: seq, readSeq, left } = conversation;
     if (left || seq <= Math.max(readSeq, this.#marked.get(id) ?? 0)) return;
     this.#marked.set(id, seq);
-    this.#client.markRead(id, seq).then(
+    this.#client.markConversationRead(id, seq).then(
       () => {
         conversation.readUpTo(seq);
         this.#changed();

@@ -10,6 +10,7 @@ export const longpoll = {
   name: 'longpoll',
   streams: false,
   quietMs: WAIT_S * 1000 + 2 * GRACE_MS,
+  missing: (host) => (host.fetch ? null : 'no fetch here'),
 
   open(host, report) {
     const abort = new AbortController();
@@ -18,16 +19,15 @@ export const longpoll = {
     async function ask(wait) {
       const asked = clock.now();
       const { body } = await host.get('/v1/longpoll', { ...host.position(), wait, device },
-        { timeoutMs: wait * 1000 + GRACE_MS, signal: abort.signal });
+        { timeoutMs: wait * 1000 + GRACE_MS, signal: abort.signal, accepted: report.accepted });
       if (abort.signal.aborted) return;
-      report.up();
       report.batch(body.events, body.cursor);
       if (wait > 0 && body.events.length === 0 && clock.now() - asked < EMPTY_ANSWER_MS)
         await new Promise((resume) => clock.after(EMPTY_ANSWER_MS, resume));
     }
 
     async function loop() {
-      await ask(0); // the first answer comes at once: it shows that the way is open
+      await ask(0); // the first answer comes at once: the first event of this rung
       while (!abort.signal.aborted) await ask(WAIT_S);
     }
 

@@ -9,6 +9,7 @@ export const poll = {
   name: 'poll',
   streams: false,
   quietMs: ANSWER_MS + 2 * LONGEST_PAUSE_MS,
+  missing: (host) => (host.fetch ? null : 'no fetch here'),
 
   open(host, report) {
     const abort = new AbortController();
@@ -17,9 +18,8 @@ export const poll = {
 
     async function ask() {
       const { body, headers } = await host.get('/v1/poll', { ...host.position(), device },
-        { timeoutMs: ANSWER_MS, signal: abort.signal });
+        { timeoutMs: ANSWER_MS, signal: abort.signal, accepted: report.accepted });
       if (abort.signal.aborted) return;
-      report.up();
       report.batch(body.events, body.cursor);
       if (!abort.signal.aborted) timer = clock.after(body.more ? 0 : pause(headers), again);
     }

@@ -1,18 +1,22 @@
 // The carries: ways of moving a cursor along the log, named like the server's
 // transports. The only place that knows them all, and what each must provide.
-// The order is that of a ladder: the first that works is the best.
+// The order is that of the ladder: the first that works is the best.
 
 import { ws } from './ws.js';
+import { stream } from './stream.js';
 import { sse } from './sse.js';
 import { longpoll } from './longpoll.js';
 import { poll } from './poll.js';
+import { jsonp } from './jsonp.js';
 
 /**
  * @typedef {object} Carry
  * @property {string} name as in the server's URL: "longpoll"
  * @property {boolean} streams true: what was received needs a `message.ack`;
  *   false: the next cursor presented says so by itself
- * @property {number} [quietMs] the longest silence this carry can have by its own rules
+ * @property {number} [quietMs] the longest silence this carry can have by its own rules;
+ *   absent: what the server's `hello` says
+ * @property {(host: Host) => string | null} [missing] what it needs and this machine lacks
  * @property {(host: Host, report: Report) => Handle} open start carrying from
  *   `host.position()` on. Calls `report` only after open() has returned.
  */
@@ -26,9 +30,9 @@ import { poll } from './poll.js';
 
 /**
  * @typedef {object} Report what a carry tells the session
- * @property {() => void} up the server has accepted us
+ * @property {() => void} accepted a connection, a status 200: not yet a reason to trust
  * @property {(events: object[], cursor?: string) => void} batch events, in order; with
- *   `cursor`, all up to there has now come
+ *   `cursor`, all up to there has now come. The first one makes the rung live.
  * @property {(why: Why) => void} down it has ended and will not come back by itself
  */
 
@@ -44,11 +48,13 @@ import { poll } from './poll.js';
  * @property {(path: string, params?: object) => string} url
  * @property {(method: string, params: object) => Promise<object>} post
  * @property {(path: string, params: object, options: object) => Promise<{body: object, headers: Headers}>} get
+ * @property {(path: string, params: object, options: object) => Promise<void>} read an answer while it comes
  * @property {number} pollMs
  * @property {import('../rung/clock.js').Clock} clock
- * @property {typeof WebSocket} WebSocket
- * @property {typeof EventSource} EventSource
+ * @property {typeof fetch} [fetch]
+ * @property {typeof WebSocket} [WebSocket]
+ * @property {typeof EventSource} [EventSource]
  */
 
-/** @type {Record<string, Carry>} */
-export const carries = { ws, sse, longpoll, poll };
+/** @type {Record<string, Carry>} best first */
+export const carries = { ws, stream, sse, longpoll, poll, jsonp };

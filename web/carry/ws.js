@@ -7,6 +7,7 @@ import { RungError } from '../rung/error.js';
 export const ws = {
   name: 'ws',
   streams: true,
+  missing: (host) => (host.WebSocket ? null : 'no WebSocket here'),
 
   open(host, report) {
     const asked = new Map(); // id → {resolve, reject}
@@ -35,14 +36,14 @@ export const ws = {
     }
 
     function authenticate() {
-      request('auth', { token, device: host.device, ...host.position() }).then(report.up, (error) => {
+      report.accepted();
+      request('auth', { token, device: host.device, ...host.position() }).catch((error) => {
         if (error.wantsToken) host.tokenRefused();
         report.down({ error });
       });
     }
 
-    /* A frame is one or more JSON objects, one a line. `report.up` runs a turn
-     * later than the answer that causes it, so events wait for the same turn. */
+    /* A frame is one or more JSON objects, one a line. */
     function receive({ data }) {
       const events = [];
       try {
@@ -56,7 +57,7 @@ export const ws = {
         report.down({ error: new RungError('disconnected', 'a frame was not JSON', { cause }) });
         return;
       }
-      if (events.length > 0) Promise.resolve().then(() => report.batch(events));
+      if (events.length > 0) report.batch(events);
     }
 
     function ended({ code, reason }) {

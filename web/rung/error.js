@@ -1,8 +1,9 @@
-// What can go wrong, in the server's own vocabulary plus the four words only a
-// client needs: "network", "timeout", "disconnected" and "bye".
+// What can go wrong, in the server's own vocabulary plus the words only a client
+// needs: "network", "timeout", "disconnected", "intercepted" (something on the way
+// answered in the server's place), "bye" and "unsupported" (not here, or not yet).
 
 const RETRYABLE = new Set([
-  'network', 'timeout', 'disconnected', 'bye',
+  'network', 'timeout', 'disconnected', 'intercepted', 'bye',
   'rate_limited', 'overloaded', 'unavailable', 'internal',
 ]);
 

@@ -20,7 +20,8 @@ export class Outbox {
    * @param {import('./clock.js').Clock} parts.clock
    * @param {() => number} parts.random
    * @param {(params: object) => Promise<object>} parts.deliver one attempt
-   * @param {(waiting: object[]) => void} parts.changed what is still on its way, to be remembered
+   * @param {(waiting: object[], change: {added?: object, gone?: object}) => void} parts.changed
+   *   what is still on its way, to be remembered
    */
   constructor({ clock, random, deliver, changed }) {
     this.#clock = clock;
@@ -39,14 +40,30 @@ export class Outbox {
    * @returns {Promise<object>} the server's answer
    */
   add(params) {
-    const key = params.conversation ?? `to:${params.to}`;
-    const entry = { key, params, attempts: 0, busy: false, timer: null, obliged: false };
-    const promise = new Promise((resolve, reject) => Object.assign(entry, { resolve, reject }));
-    if (!this.#lanes.has(key)) this.#lanes.set(key, []);
-    this.#lanes.get(key).push(entry);
-    this.#changed(this.waiting);
-    this.#pump(key);
-    return promise;
+    const entry = newEntry(params);
+    if (!this.#lanes.has(entry.key)) this.#lanes.set(entry.key, []);
+    this.#lanes.get(entry.key).push(entry);
+    this.#changed(this.waiting, { added: params });
+    this.#pump(entry.key);
+    return entry.promise;
+  }
+
+  /**
+   * Messages of an earlier life, in their order: they go before those of this one.
+   * @param {object[]} all
+   * @returns {{params: object, promise: Promise<object>}[]} those that were not known yet
+   */
+  restore(all) {
+    const known = new Set(this.waiting.map(({ client_msg_id }) => client_msg_id));
+    const entries = all.filter(({ client_msg_id }) => !known.has(client_msg_id)).map(newEntry);
+    for (const key of new Set(entries.map((entry) => entry.key))) {
+      const lane = this.#lanes.get(key) ?? [];
+      const started = lane.findLastIndex(({ attempts }) => attempts > 0) + 1;
+      lane.splice(started, 0, ...entries.filter((entry) => entry.key === key));
+      this.#lanes.set(key, lane);
+    }
+    for (const { key } of entries) this.#pump(key);
+    return entries;
   }
 
   /** The way is free again: do not wait out a backoff (but do what a server asked for). */
@@ -114,8 +131,15 @@ export class Outbox {
     this.#clock.cancel(entry.timer);
     lane.splice(at, 1);
     if (lane.length === 0) this.#lanes.delete(entry.key);
-    this.#changed(this.waiting);
+    this.#changed(this.waiting, { gone: entry.params });
     tell();
     this.#pump(entry.key);
   }
+}
+
+function newEntry(params) {
+  const key = params.conversation ?? `to:${params.to}`;
+  const entry = { key, params, attempts: 0, busy: false, timer: null, obliged: false };
+  entry.promise = new Promise((resolve, reject) => Object.assign(entry, { resolve, reject }));
+  return entry;
 }

@@ -32,6 +32,11 @@ export class MixedChain {
     return this.cursor === null ? {} : { cursor: this.cursor };
   }
 
+  /** Does a run that begins at `query` leave out something that we lack? */
+  isBehind({ cursor }) {
+    return cursor !== undefined && isBeyond(cursor, this.cursor);
+  }
+
   /** Step onto `event`; false when it is not beyond. */
   take(event) {
     return this.move(event.cursor);
@@ -68,6 +73,10 @@ export class SingleChain {
 
   query() {
     return { conversation: this.conversation, after: this.after };
+  }
+
+  isBehind({ after }) {
+    return after > this.after;
   }
 
   take(event) {

@@ -97,7 +97,7 @@ export function givenClient(options = {}) {
     throw new TypeError('no network in this test');
   });
   const client = new RungClient({
-    url: 'http://rung.test', token: 'T', user: 'me', random: () => 0.5, clock, carries, fetch, ...options,
+    url: 'http://rung.test', token: 'T', user: 'me', transport: 'ws', random: () => 0.5, clock, carries, fetch, ...options,
   });
   const heard = [];
   client.on('event', (event) => heard.push(event));
@@ -108,7 +108,7 @@ export function givenClient(options = {}) {
 export async function givenOnline(options = {}) {
   const given = givenClient({ cursor: 'e-10', ...options });
   given.client.start();
-  given.ws.last.report.up();
+  given.ws.last.report.batch([]);
   await settled();
   return given;
 }
