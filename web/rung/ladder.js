@@ -127,10 +127,11 @@ export class Ladder {
     if (wasLive || this.#live || stuck || this.state === 'connecting') this.#begin();
   }
 
-  /** Rests end: try now what is better. */
+  /** Rests end: try now what is better, anew what is being opened. */
   climb() {
     for (const step of this.#steps) step.restsUntil = 0;
-    if (this.#live) this.#begin();
+    for (const step of this.#opening) this.#leave(step, 'opened anew');
+    if (this.#live || this.state === 'connecting') this.#begin();
   }
 
   /** A wait ends. */
