@@ -1,5 +1,7 @@
 // A TCP proxy between a client and the server that can misbehave like a
-// network: cut after N bytes, stall, swallow everything, lose one packet.
+// network: cut or reset after N bytes, stall, delay, swallow everything or one
+// direction, lose one packet, cut what is idle. What depends on the rung is in
+// rung_proxy.mjs.
 
 import net from 'node:net';
 
@@ -19,6 +21,10 @@ export class Proxy {
   #stalled = false;
   #swallowing = false;
   #trap;
+  #halfOpen = false;
+  #delayMs = 0;
+  #idleMs = 0;
+  #resetting = false;
   /** Called per new connection; a number cuts it after so many bytes towards
    * the client, undefined lets it live. */
   budget = () => undefined;
@@ -54,10 +60,13 @@ export class Proxy {
     const over = () => this.#part(pair);
 
     this.#pairs.add(pair);
-    down.on('data', (bytes) => this.#upwards(pair, bytes));
-    down.on('end', () => up.end());
-    up.on('data', (bytes) => this.#downwards(pair, bytes));
-    up.on('end', () => down.end());
+    this.#watch(pair);
+    down.on('data', (bytes) =>
+      this.#later(pair, () => this.#upwards(pair, bytes)));
+    down.on('end', () => this.#later(pair, () => up.end()));
+    up.on('data', (bytes) =>
+      this.#later(pair, () => this.#downwards(pair, bytes)));
+    up.on('end', () => this.#later(pair, () => this.#halfOpen || down.end()));
     for (const socket of [down, up]) {
       socket.setNoDelay(true);
       socket.on('error', over);
@@ -73,8 +82,27 @@ export class Proxy {
     pair.up.write(bytes);
   }
 
+  /* What passes passes later, in its order; and the connection is not idle. */
+  #later(pair, pass) {
+    this.#watch(pair);
+    if (this.#delayMs)
+      setTimeout(pass, this.#delayMs);
+    else
+      pass();
+  }
+
+  #watch(pair) {
+    clearTimeout(pair.idle);
+    if (!this.#idleMs || !this.#pairs.has(pair))
+      return;
+    pair.idle = setTimeout(() => {
+      this.cuts++;
+      this.#part(pair);
+    }, this.#idleMs);
+  }
+
   #downwards(pair, bytes) {
-    if (this.#swallowing || pair.down.destroyed ||
+    if (this.#swallowing || this.#halfOpen || pair.down.destroyed ||
         this.#lose(pair, 'down', bytes))
       return;
     if (pair.left === undefined) {
@@ -93,10 +121,15 @@ export class Proxy {
     this.cuts++;
     // the last bytes leave first, then the connection is simply gone
     pair.up.destroy();
-    pair.down.write(some, () => this.#part(pair));
+    pair.down.write(some, () => {
+      if (this.#resetting)
+        abort(pair.down);
+      this.#part(pair);
+    });
   }
 
   #part(pair) {
+    clearTimeout(pair.idle);
     if (!this.#pairs.delete(pair))
       return;
     for (const socket of [pair.up, pair.down]) {
@@ -147,13 +180,40 @@ export class Proxy {
       pair.left = bytes;
   }
 
+  /** The same, by a reset (RST), as a stateful firewall does it. */
+  resetAfter(bytes) {
+    this.#resetting = true;
+    this.cutAfter(bytes);
+  }
+
+  /** Every piece of bytes passes so much later, both ways. */
+  delay(ms) {
+    this.#delayMs = ms;
+  }
+
+  /** Cut a connection on which nothing has passed for so long; 0: never. */
+  idleCut(ms) {
+    this.#idleMs = ms;
+    for (const pair of this.#pairs)
+      this.#watch(pair);
+  }
+
+  /** What the server says vanishes, its end too; it hears the client still. */
+  halfOpen() {
+    this.#halfOpen = true;
+  }
+
   /** New connections live again. */
   heal() {
+    this.#delayMs = 0;
+    this.#resetting = false;
+    this.idleCut(0);
     this.budget = () => undefined;
     for (const pair of this.#pairs)
       pair.left = undefined;
     this.flow();
     this.#swallowing = false;
+    this.#halfOpen = false;
   }
 
   /** Stop reading from the server: its socket buffers fill. */
@@ -178,6 +238,7 @@ export class Proxy {
   reset() {
     for (const pair of [...this.#pairs]) {
       this.#pairs.delete(pair);
+      clearTimeout(pair.idle);
       abort(pair.up);
       abort(pair.down);
     }
