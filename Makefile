@@ -64,8 +64,10 @@ DIRS     := server/base server server/methods server/cli store transports
 SRCS     := $(wildcard $(addsuffix /*.c,$(DIRS)))
 OBJS      = $(SRCS:%.c=$B/%.o) $B/web_files.o
 PARTS     = $(filter-out $B/server/main.o,$(OBJS))
-WEB      := $(sort $(shell find web -type f -name '*.html' -o -name '*.js' \
-            -o -name '*.css' -o -name '*.svg' -o -name '*.png'))
+SDK      := $(wildcard web/rung.js web/rung/*.js web/carry/*.js)
+CLASSIC  := web/rung.classic.js # the same for <script>, made from SDK
+WEB      := $(sort $(CLASSIC) $(shell find web -type f -name '*.html' \
+            -o -name '*.js' -o -name '*.css' -o -name '*.svg' -o -name '*.png'))
 UNITS    := $(patsubst %.c,%,$(wildcard tests/unit/test_*.c))
 HELPERS  := $(wildcard tests/lib/*.c)
 FUZZERS  := $(patsubst %.c,%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -99,6 +101,10 @@ $B/web_files.o: $B/web_files.c $B/flags
 $B/web_files.c: $B/pack_web $B/web_list $(WEB)
 	$(Q)$B/pack_web web $(WEB) > $@
 
+$(CLASSIC): tools/classic_script.awk $(SDK)
+	$(Q)awk -f $< -v root=web -v entry=rung.js -v name=Rung > $@.$$$$ && \
+	    mv $@.$$$$ $@ # whole or not at all: several builds share it
+
 $B/pack_web: tools/pack_web.c server/assets.c server/assets.h
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=c11 $(WARNINGS) -I. -o $@ tools/pack_web.c server/assets.c
@@ -128,7 +134,7 @@ install: all
 	install -D -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/rung/LICENSE
 
 clean:
-	rm -rf build
+	rm -rf build $(CLASSIC)
 
 # ---- tests -----------------------------------------------------------------
 
