@@ -19,17 +19,50 @@
 static int known_argc;
 static char **known_argv;
 
+/* signal_note: what would end a server comes in good time or not at all: it is
+ * blocked from before the death until there are handlers again, and looked for
+ * while the server is dead. */
+static void block_stops(int how)
+{
+    sigset_t stops;
+
+    sigemptyset(&stops);
+    sigaddset(&stops, SIGTERM);
+    sigaddset(&stops, SIGINT);
+    sigaddset(&stops, SIGHUP);
+    (void)pthread_sigmask(how, &stops, NULL);
+}
+
+static void stay_dead(long ms)
+{
+    struct timespec time = {ms / 1000, ms % 1000 * 1000000};
+    sigset_t ends;
+
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGINT);
+    block_stops(SIG_BLOCK);
+    if (sigtimedwait(&ends, NULL, &time) > 0) {
+        trace(TRACE_INFO, "stopped", "status=0");
+        exit(EXIT_SUCCESS);
+    }
+}
+
 void demo_again_ready(int argc, char **argv)
 {
     const char *text = getenv(DOWN);
     long ms = text ? strtol(text, NULL, 10) : 0;
-    struct timespec pause = {ms / 1000, ms % 1000 * 1000000};
 
     known_argc = argc;
     known_argv = argv;
     (void)unsetenv(DOWN);
     if (ms > 0 && ms <= DEMO_DOWN_MAX_MS)
-        (void)nanosleep(&pause, NULL);
+        stay_dead(ms);
+}
+
+void demo_again_alive(void)
+{
+    block_stops(SIG_UNBLOCK);
 }
 
 /* Where it listened: it may have been given port 0. */
@@ -43,13 +76,14 @@ static void name_address(char room[ADDRESS_ROOM], const char *listen,
                    strrchr(url, ':') + 1);
 }
 
-/* Signals that a thread of ours blocks would stay blocked. */
-static void unblock_signals(void)
+/* What a thread of ours blocks would stay blocked. */
+static void set_signals(void)
 {
     sigset_t none;
 
     sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    (void)pthread_sigmask(SIG_SETMASK, &none, NULL);
+    block_stops(SIG_BLOCK); /* see signal_note */
 }
 
 enum err demo_again(const char *listen, const char *url, uint64_t down_ms,
@@ -74,8 +108,9 @@ enum err demo_again(const char *listen, const char *url, uint64_t down_ms,
     (void)snprintf(down, sizeof(down), "%llu", (unsigned long long)down_ms);
     (void)setenv(DOWN, down, 1);
     trace(TRACE_WARN, "killed, as asked; begins again", "down_ms=%s", down);
-    unblock_signals();
+    set_signals();
     (void)execv(SELF, argv);
+    block_stops(SIG_UNBLOCK);
     (void)unsetenv(DOWN);
     mem_free(argv);
     return fail(why, ERR_UNAVAILABLE, "%s: %s", SELF, strerror(errno));

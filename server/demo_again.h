@@ -5,7 +5,8 @@
  * is killed. The process keeps its number, so whoever started it, a shell, make
  * or systemd, notices nothing, and nobody has to watch it.
  *
- * Threads  demo_again_ready(): the main thread, before others start.
+ * Threads  demo_again_ready(), demo_again_alive(): the main thread, before
+ *          others start.
  *          demo_again(): any.
  */
 #ifndef RUNG_DEMO_AGAIN_H
@@ -19,8 +20,11 @@
 
 /* Remember how this process was started (argv[0] is "serve"; borrowed for
  * ever). When it is one that begins again, this is where it stays dead for a
- * while. */
+ * while; a SIGTERM then ends it, with status 0. */
 void demo_again_ready(int argc, char **argv);
+
+/* There are handlers for signals: those that came since the death come now. */
+void demo_again_alive(void);
 
 /* Die; be back on the port of `url` after down_ms. Returns only if it cannot:
  * why. */

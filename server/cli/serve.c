@@ -276,6 +276,8 @@ static enum err serve(struct serving *serving, struct failure *why)
     rc = open_loop(serving, why);
     if (rc)
         goto close_store;
+    if (server->config->demo)
+        demo_again_alive();
     server->workers = mem_zalloc(count * sizeof(struct worker *));
     serving->ports = mem_zalloc(count * sizeof(struct port *));
     if (!server->workers || !serving->ports) {

@@ -933,9 +933,14 @@ static void inboxes_share_nothing(void **state)
 
 static void every_method_wants_to_know_who_asks(void **state)
 {
-    for (const char *const *name = method_names(); *name; name++)
-        if (strcmp(*name, "auth") != 0 && strcmp(*name, "demo.login") != 0)
+    static const char open[] = " auth demo.login login.begin login.wait ";
+    char looked_for[64];
+
+    for (const char *const *name = method_names(); *name; name++) {
+        snprintf(looked_for, sizeof(looked_for), " %s ", *name);
+        if (!strstr(open, looked_for))
             refused(*state, NULL, *name, "{}", ERR_UNAUTHORIZED, "token");
+    }
     refused(*state, "one/alice", "message.destroy", "{}", ERR_NOT_FOUND,
             "'message.destroy'");
     refused(*state, NULL, "", "{}", ERR_NOT_FOUND, "no method");
