@@ -3,6 +3,7 @@
 #include "transports/pages.h"
 
 #include "server/assets.h"
+#include "server/origin.h"
 #include "server/worker.h"
 
 #include <fcntl.h>
@@ -19,6 +20,19 @@
     "style-src 'self'; object-src 'none'; base-uri 'none'; "                   \
     "form-action 'self'; frame-ancestors 'self'"
 
+/* The pages that may talk to us may also frame us: so is the chat window
+ * embedded (web/rung-embed.js). NULL: no memory. */
+static const char *policy_for(struct request *request, struct buf *room)
+{
+    const struct config *config = request_worker(request)->config;
+
+    buf_init(room, sizeof(POLICY) + 4 * strlen(config->allowed_origins) + 64);
+    buf_append_text(room, POLICY);
+    origin_write_allowed(room, config);
+    buf_append(room, "", 1);
+    return buf_status(room) ? NULL : room->data;
+}
+
 static bool is_known(struct span known, const char *etag)
 {
     return known.data && (span_is(known, "*") || head_list_has(known, etag));
@@ -27,6 +41,8 @@ static bool is_known(struct span known, const char *etag)
 static void serve(struct request *request, struct span body, const char *mime,
                   const char *etag, bool lasting)
 {
+    struct buf room;
+    const char *policy = policy_for(request, &room);
     struct reply reply = {
         .type = mime,
         .body = body,
@@ -34,7 +50,7 @@ static void serve(struct request *request, struct span body, const char *mime,
         .cacheable = true,
         .headers = {{"ETag", etag},
                     {"Cache-Control", "no-cache"}, /* ask, with the ETag */
-                    {"Content-Security-Policy", POLICY},
+                    {"Content-Security-Policy", policy ? policy : POLICY},
                     {"Referrer-Policy", "no-referrer"}},
     };
 
@@ -43,6 +59,7 @@ static void serve(struct request *request, struct span body, const char *mime,
         reply.body = (struct span){0};
     }
     request_reply(request, &reply);
+    buf_fini(&room);
 }
 
 /* --- from a directory --------------------------------------------------- */
