@@ -72,7 +72,8 @@ UNITS    := $(patsubst %.c,%,$(wildcard tests/unit/test_*.c))
 HELPERS  := $(wildcard tests/lib/*.c)
 FUZZERS  := $(patsubst %.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 OWN_C    := $(SRCS) $(wildcard tools/*.c tests/unit/*.c tests/lib/*.c \
-            tests/fuzz/*.c tests/crash/*.c tests/conformance/*.c bench/*.c \
+            tests/fuzz/*.c tests/crash/*.c tests/conformance/*.c \
+            tests/simulate/*.c tests/disk/*.c bench/*.c \
             bench/load/*.c clients/*.c)
 OWN_H    := $(wildcard $(addsuffix /*.h,$(DIRS)) tests/lib/*.h tests/unit/*.h \
             tests/conformance/*.h bench/load/*.h)
@@ -209,6 +210,10 @@ $B/tests/fuzz/%: $B/tests/fuzz/%.o $B/parts.a
 # ---- benchmarks ------------------------------------------------------------
 
 include bench/bench.mk
+
+# ---- whatever breaks --------------------------------------------------------
+
+include tests/simulate/simulate.mk
 
 # ---- layout and advice -----------------------------------------------------
 

@@ -1,0 +1,395 @@
+/* Calling: each call over HTTP or over the WebSocket, again until answered. */
+#include "tests/simulate/fiber.h"
+#include "tests/simulate/model.h"
+#include "tests/simulate/peer.h"
+#include "tests/simulate/run.h"
+#include "tests/simulate/story.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PATIENCE_US 8000000
+#define CALLS_MAX 4096
+#define SOCKET_CALLS 3 /* at once */
+
+static struct call *all[CALLS_MAX];
+static size_t count;
+
+static const char *const methods[] = {
+    [SEND] = "message.send",
+    [READ] = "message.read",
+    [ACK] = "message.ack",
+    [CREATE] = "conversation.create",
+    [INVITE] = "conversation.invite",
+    [JOIN] = "conversation.join",
+    [LEAVE] = "conversation.leave",
+};
+
+size_t calls_count(void)
+{
+    return count;
+}
+
+struct call *calls_all(size_t i)
+{
+    return all[i];
+}
+
+struct call *call_make(struct peer *by, enum deed deed,
+                       const char *conversation)
+{
+    struct call *call = calloc(1, sizeof *call);
+
+    if (!call || count == CALLS_MAX)
+        abort();
+    call->by = by;
+    call->deed = deed;
+    call->conversation = model_name(conversation);
+    if (deed == SEND)
+        (void)snprintf(call->id, sizeof call->id, "m%zu", count);
+    all[count++] = call;
+    list_append(&by->calls, &call->link);
+    return call;
+}
+
+struct call *call_again(const struct call *call)
+{
+    struct call *again = call_make(call->by, call->deed, call->conversation);
+
+    again->user = call->user;
+    again->mark = call->mark;
+    memcpy(again->id, call->id, sizeof again->id);
+    return again;
+}
+
+/* --- asking --------------------------------------------------------------- */
+
+static void write_params(const struct call *call, char *out, size_t size)
+{
+    const char *name = call->conversation;
+
+    switch (call->deed) {
+    case SEND:
+        (void)snprintf(out, size,
+                       "{\"conversation\":\"%s\",\"client_msg_id\":\"%s\","
+                       "\"body\":\"%s\"}",
+                       name, call->id, call->id);
+        break;
+    case READ:
+        (void)snprintf(out, size, "{\"conversation\":\"%s\",\"seq\":%llu}",
+                       name, (unsigned long long)call->mark);
+        break;
+    case ACK:
+        (void)snprintf(out, size, "{\"cursor\":\"%s-%llu\"}", call->by->epoch,
+                       (unsigned long long)call->mark);
+        break;
+    case CREATE: /* "0:2:team", "0:3:news" */
+        (void)snprintf(out, size,
+                       "{\"type\":\"%s\",\"id\":\"%s\",\"members\":[%s],"
+                       "\"settings\":{\"open\":true}}",
+                       name[2] == '2' ? "group" : "channel", name + 4,
+                       name[2] == '2' ? "\"bob\",\"dave\"" : "");
+        break;
+    case INVITE:
+        (void)snprintf(out, size, "{\"conversation\":\"%s\",\"user\":\"%s\"}",
+                       name, call->user);
+        break;
+    case JOIN:
+    case LEAVE:
+        (void)snprintf(out, size, "{\"conversation\":\"%s\"}", name);
+        break;
+    }
+}
+
+static void tell(const struct call *call, const char *params, const char *over)
+{
+    story_tell("%s/%s calls %s over %s: %s%s", call->by->user, call->by->device,
+               methods[call->deed], over, params,
+               call->tries ? " (again)" : "");
+}
+
+static void sent(struct call *call, int out)
+{
+    call->out = out;
+    call->tries++;
+    call->asked_us = time_now_us();
+    if (call->deed == ACK)
+        model_presented(call->by->user, call->mark);
+    if (call->deed == READ)
+        model_asked_read(call->by->user, call->conversation, call->mark);
+}
+
+static void ask_by_frame(struct call *call)
+{
+    struct peer *peer = call->by;
+    char params[512], frame[1024];
+    size_t number = 0;
+
+    while (all[number] != call)
+        number++;
+    write_params(call, params, sizeof params);
+    tell(call, params, "ws");
+    (void)snprintf(frame, sizeof frame,
+                   "{\"id\":%zu,\"method\":\"%s\",\"params\":%s}", number,
+                   methods[call->deed], params);
+    wire_frame(&peer->line.out, frame);
+    sent(call, ON_SOCKET);
+}
+
+static void on_answer(struct line *line);
+
+static void ask_by_post(struct call *call)
+{
+    struct peer *peer = call->by;
+    struct line *line = &peer->calls_line;
+    char params[512];
+
+    if (!net_is_open(line)) {
+        net_close(line);
+        net_open(line, (unsigned)chance_below(run_chance(), 2), on_answer);
+        wire_begin(&peer->calls_wire, VIA_CALL);
+    }
+    if (!net_is_open(line)) {
+        calls_drop(peer);
+        return;
+    }
+    write_params(call, params, sizeof params);
+    tell(call, params, "http");
+    if (line->sent == line->out.size) {
+        buf_reset(&line->out);
+        line->sent = 0;
+    }
+    wire_post(&line->out, methods[call->deed], params, peer_token(peer));
+    sent(call, ON_LINE);
+}
+
+/* --- answers -------------------------------------------------------------- */
+
+static uint64_t number_in(const json_t *value, const char *name)
+{
+    return (uint64_t)json_integer_value(json_object_get(value, name));
+}
+
+static void over(struct call *call, int status, const json_t *result)
+{
+    const char *cursor = json_string_value(json_object_get(result, "cursor"));
+
+    call->over = true;
+    call->status = status;
+    call->seq = number_in(result, "seq");
+    call->lsn = cursor && strchr(cursor, '-')
+                    ? strtoull(strchr(cursor, '-') + 1, NULL, 10)
+                    : 0;
+    call->duplicate = json_is_true(json_object_get(result, "duplicate"));
+    list_remove(&call->link);
+    story_tell("%s/%s: %s %s is answered: %d %s seq %llu%s", call->by->user,
+               call->by->device, methods[call->deed], call->id, status,
+               call->code, (unsigned long long)call->seq,
+               call->duplicate ? ", a duplicate" : "");
+}
+
+static bool passes(const char *code)
+{
+    return strcmp(code, "unavailable") == 0 ||
+           strcmp(code, "storage_full") == 0 || strcmp(code, "internal") == 0 ||
+           strcmp(code, "overloaded") == 0 ||
+           strcmp(code, "rate_limited") == 0 ||
+           strcmp(code, "token_expired") == 0 || strcmp(code, "not_found") == 0;
+}
+
+static void refused(struct call *call, const json_t *error)
+{
+    const char *code = json_string_value(json_object_get(error, "code"));
+    uint64_t wait_ms = number_in(error, "retry_after_ms");
+
+    (void)snprintf(call->code, sizeof call->code, "%s", code ? code : "?");
+    if (strcmp(call->code, "token_expired") == 0)
+        peer_token_for(call->by, 3600);
+    if (!passes(call->code)) {
+        over(call, 400, NULL);
+        return;
+    }
+    story_tell("%s/%s: %s %s may be asked again: %s", call->by->user,
+               call->by->device, methods[call->deed], call->id, call->code);
+    call->out = IDLE;
+    /* A commit of which the disk said that it failed may be there after all,
+     * when its last write did get through. */
+    call->unsure = call->unsure || strcmp(call->code, "unavailable") == 0;
+    call->by->calls_us = time_now_us() + (wait_ms ? wait_ms : 200) * 1000;
+    call->code[0] = 0;
+}
+
+static void answered(struct call *call, const json_t *answer)
+{
+    const json_t *error = json_object_get(answer, "error");
+
+    if (error)
+        refused(call, error);
+    else
+        over(call, 200, answer);
+}
+
+void calls_answer(struct peer *peer, const json_t *frame)
+{
+    size_t i = (size_t)json_integer_value(json_object_get(frame, "id"));
+    const json_t *result = json_object_get(frame, "result");
+
+    if (i >= count || all[i]->by != peer || all[i]->out != ON_SOCKET)
+        story_fail("%s/%s gets an answer to nothing", peer->user, peer->device);
+    else
+        answered(all[i], result ? result : frame);
+}
+
+static struct call *on_line(struct peer *peer)
+{
+    list_each (node, &peer->calls) {
+        struct call *call = container_of(node, struct call, link);
+
+        if (call->out == ON_LINE)
+            return call;
+    }
+    return NULL;
+}
+
+static bool on_json(void *arg, int status, const json_t *value)
+{
+    struct peer *peer = arg;
+    struct call *call = on_line(peer);
+
+    (void)status;
+    if (!call) {
+        story_fail("%s/%s gets an answer to nothing", peer->user, peer->device);
+        return true;
+    }
+    call->out = IDLE;
+    answered(call, value);
+    return true;
+}
+
+static void on_answer(struct line *line)
+{
+    struct peer *peer = container_of(line, struct peer, calls_line);
+
+    while (line->in.size) {
+        size_t before = line->in.size;
+
+        if (!wire_take(&peer->calls_wire, &line->in, on_json, peer) ||
+            line->in.size == before)
+            break;
+    }
+    if (!net_is_open(line) ||
+        (peer->calls_wire.closes && !peer->calls_wire.status))
+        calls_drop(peer);
+}
+
+/* --- when ----------------------------------------------------------------- */
+
+void calls_lost(struct peer *peer, int out)
+{
+    list_each (node, &peer->calls) {
+        struct call *call = container_of(node, struct call, link);
+
+        if ((int)call->out != out)
+            continue;
+        call->out = IDLE;
+        call->unsure = true;
+    }
+}
+
+void calls_drop(struct peer *peer)
+{
+    uint64_t again = chance_between(run_chance(), 20, 300) * 1000;
+
+    net_close(&peer->calls_line);
+    calls_lost(peer, ON_LINE);
+    if (peer->calls_us < time_now_us() + again)
+        peer->calls_us = time_now_us() + again;
+}
+
+static bool socket_is_open(const struct peer *peer)
+{
+    return net_is_open(&peer->line) && peer->via == VIA_WS &&
+           peer->wire.status == 101 && !peer->wire.close_code;
+}
+
+/* What has been out for too long; else what waits, and how many are out. */
+static struct call *late(struct peer *peer)
+{
+    list_each (node, &peer->calls) {
+        struct call *call = container_of(node, struct call, link);
+
+        if (call->out != IDLE && time_now_us() >= call->asked_us + PATIENCE_US)
+            return call;
+    }
+    return NULL;
+}
+
+static size_t out_on(const struct peer *peer, int out)
+{
+    size_t found = 0;
+
+    list_each (node, &peer->calls)
+        found += (int)container_of(node, struct call, link)->out == out;
+    return found;
+}
+
+static struct call *waiting(const struct peer *peer)
+{
+    list_each (node, &peer->calls) {
+        struct call *call = container_of(node, struct call, link);
+
+        if (call->out == IDLE)
+            return call;
+    }
+    return NULL;
+}
+
+static bool give_up(struct call *call)
+{
+    struct peer *peer = call->by;
+
+    story_tell("%s/%s has waited long enough for %s", peer->user, peer->device,
+               call->id[0] ? call->id : methods[call->deed]);
+    if (call->out == ON_SOCKET)
+        follow_drop(peer);
+    else
+        calls_drop(peer);
+    return true;
+}
+
+bool calls_turn(struct peer *peer)
+{
+    struct call *call = late(peer);
+
+    if (call)
+        return give_up(call);
+    call = waiting(peer);
+    if (!call || time_now_us() < peer->calls_us)
+        return false;
+    if (call->deed == ACK && !peer->epoch[0])
+        return false;
+    if (socket_is_open(peer) && out_on(peer, ON_SOCKET) < SOCKET_CALLS &&
+        chance_percent(run_chance(), 70)) {
+        ask_by_frame(call);
+        return true;
+    }
+    if (out_on(peer, ON_LINE))
+        return false;
+    ask_by_post(call);
+    return true;
+}
+
+uint64_t calls_due_us(const struct peer *peer)
+{
+    uint64_t due = UINT64_MAX;
+
+    list_each (node, &peer->calls) {
+        const struct call *call = container_of(node, struct call, link);
+        uint64_t at =
+            call->out == IDLE ? peer->calls_us : call->asked_us + PATIENCE_US;
+
+        due = at < due ? at : due;
+    }
+    return due;
+}

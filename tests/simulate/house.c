@@ -1,0 +1,264 @@
+/* The server of a run. */
+#define _GNU_SOURCE
+#include "tests/simulate/house.h"
+
+#include "server/base/mem.h"
+#include "server/listener.h"
+#include "server/sequencer.h"
+#include "server/worker.h"
+#include "tests/lib/given_store.h"
+#include "tests/simulate/disk.h"
+#include "tests/simulate/fiber.h"
+#include "tests/simulate/net.h"
+#include "tests/simulate/run.h"
+#include "tests/simulate/story.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define FDS_MAX 1024
+#define LEFT_BYTES (256u << 10) /* what libraries make once and keep */
+
+struct life {
+    struct server server;
+    struct worker *workers[HOUSE_WORKERS];
+    struct port *ports[HOUSE_WORKERS];
+    uv_loop_t loop; /* hears of the workers' `quiet` */
+    size_t quiet;
+    bool up, over, draining;
+    struct fiber *fiber;
+};
+
+static struct house_options options;
+static char root[128], dir[160];
+static unsigned lives;
+static struct life *life;
+
+const char *house_dir(void)
+{
+    return dir;
+}
+
+static void must(bool ok, const char *what)
+{
+    if (ok)
+        return;
+    fprintf(stderr, "simulate: %s\n", what);
+    exit(2);
+}
+
+static void make_folder(void)
+{
+    (void)snprintf(dir, sizeof dir, "%s/%u", root, ++lives);
+    must(mkdir(dir, 0700) == 0, "cannot make a folder");
+}
+
+void house_found(const struct house_options *chosen)
+{
+    const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+
+    options = *chosen;
+    (void)snprintf(root, sizeof root, "%s/rung-simulate-XXXXXX", base);
+    must(mkdtemp(root) != NULL, "cannot make a folder");
+    make_folder();
+}
+
+void house_raze(void)
+{
+    remove_dir(dir);
+    must(rmdir(root) == 0, "cannot remove the folder");
+}
+
+/* --- a life, as cli/serve.c leads it ---------------------------------------
+ */
+
+static struct config *configured(void)
+{
+    struct config *config;
+
+    must(!config_defaults(&config), "no config");
+    must(!config_add_key(config, HOUSE_APP, HOUSE_SECRET, NULL, NULL),
+         "no key");
+    config->durability = options.relaxed ? DURABILITY_RELAXED : DURABILITY_SYNC;
+    config->heartbeat_ms = options.heartbeat_ms;
+    config->stream_max_ms = options.stream_max_ms;
+    config->map_size_mb = 64;
+    return config;
+}
+
+static void listen_at(struct listener *listener, unsigned worker)
+{
+    struct sockaddr_un address;
+    unsigned size = net_address(&address, worker);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    must(fd >= 0 && !bind(fd, (struct sockaddr *)&address, size) &&
+             !listen(fd, 128),
+         "cannot listen");
+    *listener = (struct listener){.fds = {fd}, .count = 1};
+}
+
+static void on_quiet(struct mailbox *box, struct letter *oldest)
+{
+    struct server *server = container_of(box, struct server, main);
+    struct life *now = container_of(server, struct life, server);
+
+    for (; oldest; oldest = oldest->next)
+        now->quiet++;
+    if (now->quiet == HOUSE_WORKERS)
+        uv_stop(&now->loop);
+}
+
+static enum err open_store(struct life *now, struct failure *why)
+{
+    struct store_options store = {
+        .dir = dir,
+        .map_size_bytes = now->server.config->map_size_mb << 20,
+        .relaxed = options.relaxed,
+    };
+
+    return store_open(&now->server.store, &store, why);
+}
+
+static void make_workers(struct life *now)
+{
+    struct server *server = &now->server;
+
+    server->workers = now->workers;
+    server->worker_count = HOUSE_WORKERS;
+    for (unsigned i = 0; i < HOUSE_WORKERS; i++) {
+        struct listener listener;
+
+        listen_at(&listener, i);
+        must(!worker_create(&now->workers[i], server, i, &listener, NULL),
+             "no worker");
+        now->ports[i] = &now->workers[i]->port;
+    }
+}
+
+static void begin(struct life *now)
+{
+    struct server *server = &now->server;
+    struct sequencer_options sequencer = {.store = server->store,
+                                          .config = server->config,
+                                          .ports = now->ports,
+                                          .port_count = HOUSE_WORKERS};
+
+    must(!uv_loop_init(&now->loop) &&
+             !mailbox_init(&server->main, &now->loop, on_quiet),
+         "no loop");
+    make_workers(now);
+    sequencer.store = server->store;
+    must(!sequencer_start(&server->sequencer, &sequencer, NULL),
+         "no sequencer");
+    for (size_t i = 0; i < HOUSE_WORKERS; i++)
+        must(!worker_run(now->workers[i], NULL), "no thread");
+}
+
+static void finish(struct life *now)
+{
+    struct server *server = &now->server;
+
+    sequencer_stop(server->sequencer);
+    for (size_t i = 0; i < HOUSE_WORKERS; i++)
+        worker_stop(now->workers[i]);
+    for (size_t i = 0; i < HOUSE_WORKERS; i++)
+        worker_destroy(now->workers[i]);
+    mailbox_close(&server->main, NULL);
+    uv_run(&now->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&now->loop);
+    store_close(server->store);
+}
+
+static void lead(void *arg)
+{
+    struct life *now = arg;
+    struct failure why;
+
+    now->server.config = configured();
+    if (open_store(now, &why)) {
+        story_tell("the server cannot start: %s", why.message);
+    } else {
+        begin(now);
+        story_tell("the server listens");
+        now->up = true;
+        uv_run(&now->loop, UV_RUN_DEFAULT);
+        now->up = false;
+        finish(now);
+        story_tell("the server has stopped");
+    }
+    config_unref(now->server.config);
+    now->over = true;
+}
+
+void house_start(void)
+{
+    life = calloc(1, sizeof *life);
+    must(life != NULL, "no memory");
+    net_new_life();
+    story_tell("the server starts");
+    life->fiber = fiber_start("main", lead, life);
+}
+
+bool house_up(void)
+{
+    return life && life->up;
+}
+
+/* Of a life that has come to its end in order. */
+static void bury(void)
+{
+    if (fibers_memory() > LEFT_BYTES && fibers_memory() < SIZE_MAX / 2)
+        story_fail("the server has ended and left %llu bytes",
+                   (unsigned long long)fibers_memory());
+    fibers_forget();
+    free(life);
+    life = NULL;
+}
+
+bool house_down(void)
+{
+    if (life && life->over && fiber_done(life->fiber))
+        bury();
+    return !life;
+}
+
+void house_drain(void)
+{
+    if (life->draining) {
+        house_kill(false);
+        return;
+    }
+    life->draining = true;
+    story_tell("the server is told to stop");
+    for (size_t i = 0; i < HOUSE_WORKERS; i++)
+        worker_drain(life->workers[i]);
+    fibers_stir();
+}
+
+static void hang_up(void)
+{
+    for (int fd = 3; fd < FDS_MAX; fd++)
+        if (!net_is_marked(fd))
+            close(fd);
+    fibers_stir();
+}
+
+void house_kill(bool power)
+{
+    char before[sizeof dir];
+
+    story_tell(power ? "the power is cut" : "the server is killed");
+    hang_up();
+    fibers_forget();
+    life = NULL;
+    memcpy(before, dir, sizeof dir);
+    make_folder();
+    disk_survive(before, dir, power, run_chance());
+    remove_dir(before);
+}

@@ -1,0 +1,39 @@
+/* The server of a run: the parts of `rung serve`, assembled in the same order,
+ * listening where the simulator's clients find it. It has lives: it is started,
+ * and it is drained, or ends where it stands; then it starts again from what
+ * the disk has kept.
+ *
+ * Errors   a failed start is told in the story; house_up() says.
+ * Threads  one.
+ * Memory   a life that ended where it stood leaves its memory behind.
+ */
+#ifndef RUNG_SIMULATE_HOUSE_H
+#define RUNG_SIMULATE_HOUSE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define HOUSE_WORKERS 2
+#define HOUSE_APP "demo"
+#define HOUSE_SECRET "a secret of thirty-two bytes, yes"
+
+struct house_options {
+    bool relaxed;
+    unsigned heartbeat_ms, stream_max_ms;
+};
+
+/* Once, before the first life: makes a folder. */
+void house_found(const struct house_options *options);
+/* Begins a life; it takes a while (run_for()). */
+void house_start(void);
+bool house_up(void);   /* it listens */
+bool house_down(void); /* there is no life, or it has come to its end */
+/* As SIGTERM would; it takes a while until house_down(). Twice: a kill. */
+void house_drain(void);
+/* As kill -9 would, or (power) as if the machine went off. */
+void house_kill(bool power);
+/* Removes the folder. */
+void house_raze(void);
+const char *house_dir(void);
+
+#endif

@@ -1,0 +1,22 @@
+/* What happened, in words: one line an event, with its time. And the end of a
+ * run that found something wrong.
+ *
+ * Threads  one. Memory: kept until the process ends.
+ */
+#ifndef RUNG_SIMULATE_STORY_H
+#define RUNG_SIMULATE_STORY_H
+
+#include "server/base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+void story_tell(const char *format, ...) PRINTF_LIKE(1, 2);
+/* The run has failed: the first such reason stands. It goes on, so that the
+ * checks behind it need not expect a failed run; ask story_failed(). */
+void story_fail(const char *format, ...) PRINTF_LIKE(1, 2);
+/* NULL while nothing was wrong. */
+const char *story_failed(void);
+const char *story_text(size_t *size);
+
+#endif
