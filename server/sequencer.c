@@ -37,6 +37,7 @@ struct sequencer {
     uv_timer_t life, syncer;
     struct retention_pass retention;
     bool unsynced;
+    bool lost;
 };
 
 /* One group commit in the making. */
@@ -213,6 +214,18 @@ static const char *failure_words(enum err err)
     return "the store cannot write now; nothing was stored";
 }
 
+/* Nothing here can mend that: whoever made us is told, and ends. */
+static void look_if_lost(struct sequencer *sequencer)
+{
+    const struct sequencer_options *options = &sequencer->options;
+
+    if (sequencer->lost || !options->lost ||
+        store_usable(options->store) != ERR_IO)
+        return;
+    sequencer->lost = true;
+    options->lost(options->lost_arg);
+}
+
 /* The whole group failed: answer each member by itself. These letters are made
  * on the spot; when even that memory is missing we wait for it, since a
  * submitter must be answered. */
@@ -241,6 +254,8 @@ static void group_fail(struct group *group)
         announcement_answer(letter, submission);
         mailbox_post(&submission->port->box, &letter->letter);
     }
+    if (rc == ERR_IO)
+        look_if_lost(sequencer);
 }
 
 static struct group group_begin(struct sequencer *sequencer,

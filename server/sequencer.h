@@ -28,6 +28,10 @@ struct sequencer_options {
     struct port **ports; /* borrowed array, outlives the sequencer */
     size_t port_count;
     size_t max_queue; /* submissions waiting; 0: 65536. In bytes: 256 MiB */
+    /* On the sequencer's thread, once: the store has ended all use until it is
+     * opened again (store_usable()). May be NULL. */
+    void (*lost)(void *arg);
+    void *lost_arg;
 };
 MUST_CHECK enum err sequencer_start(struct sequencer **out,
                                     const struct sequencer_options *options,

@@ -13,7 +13,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PARTIAL_FILE STORE_FILE ".partial"
 #define LOOK_EVERY_MS 100
 
 /* The copying thread; this one tells the progress meanwhile. */
@@ -123,7 +122,7 @@ static enum err change_epoch(const char *file, uint64_t map_size_bytes,
     return ERR_NONE;
 }
 
-static enum err sync_path(const char *path, struct failure *why)
+enum err sync_path(const char *path, struct failure *why)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     bool bad = fd < 0 || fsync(fd) != 0;

@@ -192,30 +192,46 @@ static enum err prepare_dir(const struct store *store, struct failure *why)
     return ERR_NONE;
 }
 
-static enum err take_lock(struct store *store, struct failure *why)
+static enum err lock_fd(int fd, const char *what, struct failure *why)
 {
-    char *path = path_join(store->dir, "lock");
-
-    if (!path)
-        return fail_plain(why, ERR_NOMEM);
-    store->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    mem_free(path);
-    if (store->lock_fd < 0)
-        return fail(why, env_translate(errno), "%s/lock: %s", store->dir,
-                    strerror(errno));
-    if (flock(store->lock_fd, LOCK_EX | LOCK_NB) == 0)
+    if (fd < 0)
+        return fail(why, env_translate(errno), "%s: %s", what, strerror(errno));
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
         return ERR_NONE;
     if (errno != EWOULDBLOCK)
-        return fail(why, ERR_IO, "%s/lock: %s", store->dir, strerror(errno));
+        return fail(why, ERR_IO, "%s: %s", what, strerror(errno));
     return fail(why, ERR_LOCKED, "%s is in use: another rung serve has it",
-                store->dir);
+                what);
 }
 
 static void drop_lock(struct store *store)
 {
     if (store->lock_fd >= 0)
         close(store->lock_fd);
-    store->lock_fd = -1;
+    if (store->dir_fd >= 0)
+        close(store->dir_fd);
+    store->lock_fd = store->dir_fd = -1;
+}
+
+/* The file says whose it is, and works on file systems that lock nothing but
+ * files; the directory's own lock is still there when somebody has deleted the
+ * file. */
+static enum err take_lock(struct store *store, struct failure *why)
+{
+    char *path = path_join(store->dir, "lock");
+    enum err err;
+
+    if (!path)
+        return fail_plain(why, ERR_NOMEM);
+    store->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    store->dir_fd = open(store->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    err = lock_fd(store->lock_fd, path, why);
+    mem_free(path);
+    if (!err && lock_fd(store->dir_fd, store->dir, why) == ERR_LOCKED)
+        err = ERR_LOCKED;
+    if (err)
+        drop_lock(store);
+    return err;
 }
 
 /* --- the file ------------------------------------------------------------ */
@@ -435,6 +451,32 @@ end:
     return err;
 }
 
+/* LMDB makes a new file's head pages with one write, of which a kill may leave
+ * a part, and takes that for damage ever after: so they get their name when
+ * they are whole and on the disk. */
+static enum err make_file(const struct store *store, const char *file,
+                          struct failure *why)
+{
+    char *partial = path_join(store->dir, PARTIAL_FILE);
+    struct env_options options = {.file = partial,
+                                  .map_size_bytes = store->map_size_bytes,
+                                  .no_lock = true};
+    struct env env = {0};
+    enum err err;
+
+    if (!partial)
+        return fail_plain(why, ERR_NOMEM);
+    unlink(partial); /* what an interrupted start or backup left */
+    err = env_open(&env, &options, why);
+    env_close(&env);
+    if (!err)
+        err = sync_path(partial, why);
+    if (!err && rename(partial, file) != 0)
+        err = fail(why, env_translate(errno), "%s: %s", file, strerror(errno));
+    mem_free(partial);
+    return err ? err : sync_path(store->dir, why);
+}
+
 static enum err open_file(struct store *store, const char *file, bool relaxed,
                           struct failure *why)
 {
@@ -448,6 +490,8 @@ static enum err open_file(struct store *store, const char *file, bool relaxed,
     int dead;
     enum err err = look_at_file(store, file, &fresh, why);
 
+    if (!err && fresh)
+        err = make_file(store, file, why);
     if (!err)
         err = env_open(&store->env, &options, why);
     if (err)
@@ -487,7 +531,7 @@ enum err store_open(struct store **out, const struct store_options *options,
     enum err err;
 
     if (store)
-        store->lock_fd = -1;
+        store->lock_fd = store->dir_fd = -1;
     if (!store || !file)
         goto no_memory;
     store->read_only = options->read_only;
@@ -553,6 +597,15 @@ void store_usage(const struct store *store, uint64_t *used_bytes,
 enum err store_sync(struct store *store)
 {
     return env_translate(mdb_env_sync(store->env.mdb, 1));
+}
+
+enum err store_usable(struct store *store)
+{
+    struct tx tx;
+    enum err err = tx_begin(&tx, &store->env, false);
+
+    tx_abort(&tx);
+    return err;
 }
 
 enum err store_count(const struct store *store, uint64_t *entries,

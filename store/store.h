@@ -1,7 +1,8 @@
 /* The store: opens a data directory and owns its LMDB environment.
  *
- * One process writes (it holds <dir>/lock, an flock); others may read while it
- * runs (`rung check`, `rung backup`). The tables and their invariants are in
+ * One process writes (it holds an flock on <dir>/lock, and one on <dir>, which
+ * nobody can delete from under it); others may read while it runs (`rung
+ * check`, `rung backup`). The tables and their invariants are in
  * docs/FORMAT.md.
  *
  * Units    sizes are bytes, times milliseconds since the Unix epoch UTC.
@@ -59,6 +60,9 @@ void store_usage(const struct store *store, uint64_t *used_bytes,
                  uint64_t *size_bytes);
 MUST_CHECK enum err store_count(const struct store *store, uint64_t *entries,
                                 uint64_t *conversations);
+/* ERR_NONE while transactions can be begun. ERR_IO after LMDB could not write
+ * its head pages: for good, until the store is opened again. Any thread. */
+MUST_CHECK enum err store_usable(struct store *store);
 /* fsync what relaxed commits left. Any thread. */
 MUST_CHECK enum err store_sync(struct store *store);
 

@@ -24,8 +24,9 @@ struct serving {
     uv_loop_t loop; /* the main thread's: signals, and the workers' `quiet` */
     uv_signal_t term, interrupt, hangup;
     struct port **ports;
+    struct letter lost_letter; /* from the sequencer */
     size_t quiet;
-    bool draining;
+    bool draining, lost;
 };
 
 /* --- the process -------------------------------------------------------- */
@@ -100,13 +101,37 @@ static void on_hangup(uv_signal_t *handle, int number)
           config->path ? config->path : "none");
 }
 
-static void on_quiet(struct mailbox *box, struct letter *oldest)
+/* On the sequencer's thread. */
+static void on_lost(void *arg)
+{
+    struct serving *serving = arg;
+
+    mailbox_post(&serving->server.main, &serving->lost_letter);
+}
+
+/* The log cannot be used until it is opened anew, which is best done by a new
+ * process: whoever started this one starts the next. */
+static void give_up(struct serving *serving)
+{
+    trace(TRACE_ERROR, "the store must be opened again", "reason=%s",
+          err_code(ERR_IO));
+    serving->lost = true;
+    if (!serving->draining)
+        drain(serving);
+}
+
+static void on_letters(struct mailbox *box, struct letter *oldest)
 {
     struct server *server = container_of(box, struct server, main);
     struct serving *serving = container_of(server, struct serving, server);
 
-    for (; oldest; oldest = oldest->next)
-        serving->quiet++;
+    for (struct letter *next; oldest; oldest = next) {
+        next = oldest->next;
+        if (oldest == &serving->lost_letter)
+            give_up(serving);
+        else
+            serving->quiet++;
+    }
     if (serving->quiet == server->worker_count)
         uv_stop(&serving->loop);
 }
@@ -127,7 +152,7 @@ static enum err open_loop(struct serving *serving, struct failure *why)
         watch_signal(serving, &serving->term, SIGTERM, on_stop) ||
         watch_signal(serving, &serving->interrupt, SIGINT, on_stop) ||
         watch_signal(serving, &serving->hangup, SIGHUP, on_hangup) ||
-        mailbox_init(&serving->server.main, &serving->loop, on_quiet))
+        mailbox_init(&serving->server.main, &serving->loop, on_letters))
         return fail(why, ERR_UNAVAILABLE, "the main loop could not be made");
     return ERR_NONE;
 }
@@ -214,6 +239,8 @@ static enum err start_sequencer(struct serving *serving, struct failure *why)
         .config = server->config,
         .ports = serving->ports,
         .port_count = server->worker_count,
+        .lost = on_lost,
+        .lost_arg = serving,
     };
 
     return sequencer_start(&server->sequencer, &options, why);
@@ -299,6 +326,12 @@ static enum err serve(struct serving *serving, struct failure *why)
     announce(server);
     uv_run(&serving->loop, UV_RUN_DEFAULT); /* until all workers are quiet */
     sequencer_stop(server->sequencer);
+    if (serving->lost)
+        rc =
+            fail(why, ERR_IO,
+                 "%s: the disk failed where the log cannot go on without being "
+                 "opened again; nothing that was acknowledged is lost",
+                 server->config->data);
 
 stop_workers:
     destroy_workers(serving);

@@ -56,6 +56,19 @@ static void a_second_server_is_refused(void **state)
     given_end(g);
 }
 
+/* Two that append would damage the log: whoever deletes the file of the lock
+ * has not let the second one in. */
+static void a_deleted_lock_lets_nobody_in(void **state)
+{
+    struct given *g = given_store();
+
+    (void)state;
+    assert_int_equal(unlink(given_path(g, "lock")), 0);
+    refuses(g->dir, false, ERR_LOCKED, "in use");
+    given_reopen(g);
+    given_end(g);
+}
+
 static void a_place_that_is_no_directory_is_refused(void **state)
 {
     struct given *g = given_store();
@@ -374,6 +387,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_written_is_there_again),
         cmocka_unit_test(a_second_server_is_refused),
+        cmocka_unit_test(a_deleted_lock_lets_nobody_in),
         cmocka_unit_test(a_place_that_is_no_directory_is_refused),
         cmocka_unit_test(no_permission_is_told),
         cmocka_unit_test(a_newer_format_is_refused),
