@@ -165,7 +165,7 @@ test-c: $(UNITS:%=$B/%)
 	[ -z "$$bad" ] || { echo "failed:$$bad" >&2; exit 1; }
 
 # One file at a time: they start servers and measure time.
-test-js: all $B/tests/conformance_server
+test-js: all $B/tests/conformance_server $B/tests/disk/shim.so
 	@[ -z "$(JS_TESTS)" ] || RUNG_BIN="$${RUNG_BIN:-$(abspath $B/rung)}" \
 	    $(SAN_ENV) node --test --test-concurrency=1 --test-reporter=spec $(JS_TESTS)
 

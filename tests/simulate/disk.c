@@ -123,10 +123,13 @@ static void put(int fd, const char *bytes, size_t size, off_t at)
 
 static void remember(int fd, const char *bytes, size_t size, off_t at)
 {
-    struct unsynced *write = calloc(1, sizeof *write);
+    struct unsynced *write;
 
+    fibers_pause_memory();
+    write = calloc(1, sizeof *write);
     if (!write)
         abort();
+    fibers_resume_memory();
     write->older = newest;
     write->at = at;
     write->size = size;
@@ -161,6 +164,7 @@ static void synced(void)
 {
     struct unsynced *kept = NULL, **last = &kept;
 
+    fibers_pause_memory();
     for (struct unsynced *write = newest; write; write = write->older)
         write->doomed = write->doomed && !written_since(write);
     while (newest) {
@@ -176,6 +180,7 @@ static void synced(void)
         last = &write->older;
     }
     newest = kept;
+    fibers_resume_memory();
 }
 
 static void doom(void)
@@ -189,7 +194,9 @@ static void forget_newest(void)
     struct unsynced *write = newest;
 
     newest = write->older;
+    fibers_pause_memory();
     free(write);
+    fibers_resume_memory();
 }
 
 /* A sector is written whole or not at all, and the head page's used part is
@@ -339,11 +346,13 @@ void disk_survive(const char *from, const char *to, bool power,
 
 /* --- in place of the C library's ------------------------------------------ */
 
+/* Also while it is being made. */
 static bool is_log(const char *path)
 {
-    size_t size = strlen(path), end = strlen(LOG_FILE);
+    const char *name = strstr(path, "/" LOG_FILE);
 
-    return size >= end && strcmp(path + size - end, LOG_FILE) == 0;
+    name = name ? name + strlen("/" LOG_FILE) : "?";
+    return !*name || strcmp(name, ".partial") == 0;
 }
 
 static int open_as(const char *path, int flags, unsigned mode)

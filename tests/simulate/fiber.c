@@ -49,7 +49,7 @@ struct fiber {
 static struct fiber fibers[FIBERS_MAX];
 static struct fiber *current;
 static ucontext_t outside;
-static uint64_t stirred = 1, turns, memory;
+static uint64_t stirred = 1, turns, memory, paused_at;
 
 /* jemalloc's, where it is linked. */
 extern int mallctl(const char *name, void *old, size_t *old_size, void *new,
@@ -168,6 +168,24 @@ void fiber_sleep_us(uint64_t us)
 uint64_t fibers_memory(void)
 {
     return memory;
+}
+
+void fiber_yield(void)
+{
+    if (current)
+        give_way(READY);
+}
+
+void fibers_pause_memory(void)
+{
+    paused_at = allocated();
+}
+
+/* Outside of fibers nothing counts anyway. */
+void fibers_resume_memory(void)
+{
+    if (current)
+        memory -= allocated() - paused_at;
 }
 
 void fibers_forget(void)

@@ -29,6 +29,8 @@ bool fiber_done(const struct fiber *fiber);
 bool fiber_running(void); /* called by a fiber, not by the simulator */
 /* By a fiber. Outside of one, nothing. */
 void fiber_sleep_us(uint64_t us);
+/* By a fiber: others may go on first. Outside of one, nothing. */
+void fiber_yield(void);
 /* By a fiber: it never comes back. */
 _Noreturn void fiber_die(void);
 
@@ -43,6 +45,9 @@ uint64_t fibers_turns(void);
 /* What they have allocated and not freed, in bytes; 0 in builds whose allocator
  * cannot say. */
 uint64_t fibers_memory(void);
+/* What is allocated and freed in between, by the simulator, does not count. */
+void fibers_pause_memory(void);
+void fibers_resume_memory(void);
 void fibers_forget(void);
 
 #endif

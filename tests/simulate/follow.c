@@ -13,6 +13,10 @@
 
 #define SILENCE_US 20000000 /* a stream's heartbeats are far more often */
 #define TOKEN_S 3600
+#define GRACE_MS 5000 /* the server's token_grace_ms */
+#define TICKS_MS                                                               \
+    1000 /* a slow disk makes nobody late, but ticks are coarse                \
+          */
 
 /* --- tokens --------------------------------------------------------------- */
 
@@ -116,10 +120,22 @@ static void take_head(struct peer *peer, const json_t *event)
         peer->at = lsn;
 }
 
+/* By the server's own clock, since what it says may be read much later. */
+static void check_token(const struct peer *peer, const json_t *event)
+{
+    uint64_t until_ms = peer->asked_until_s * 1000 + GRACE_MS + TICKS_MS;
+
+    if (number(event, "ts") > until_ms)
+        story_fail("%s/%s is still served over %s when its token has expired",
+                   peer->user, peer->device, via_name(peer->via));
+}
+
 static void one_event(struct peer *peer, const json_t *event)
 {
     const char *kind = text(event, "event");
 
+    if (strcmp(kind, "heartbeat") == 0)
+        check_token(peer, event);
     if (strcmp(kind, "message") == 0 || strcmp(kind, "conversation") == 0 ||
         strcmp(kind, "receipt") == 0)
         durable(peer, kind, event);
@@ -257,6 +273,7 @@ static void ask(struct peer *peer)
         peer->line.sent = 0;
     }
     wire_get(&peer->line.out, peer->via, query, peer_token(peer));
+    peer->asked_until_s = peer->token_until_s;
     peer->asked = true;
     peer->heard_us = time_now_us();
 }

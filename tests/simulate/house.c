@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #define FDS_MAX 1024
-#define LEFT_BYTES (256u << 10) /* what libraries make once and keep */
+#define LEFT_BYTES (64u << 10) /* what libraries make once and keep */
 
 struct life {
     struct server server;
@@ -31,6 +31,7 @@ struct life {
     uv_loop_t loop; /* hears of the workers' `quiet` */
     size_t quiet;
     bool up, over, draining;
+    struct letter lost; /* from the sequencer: the store can do no more */
     struct fiber *fiber;
 };
 
@@ -103,13 +104,35 @@ static void listen_at(struct listener *listener, unsigned worker)
     *listener = (struct listener){.fds = {fd}, .count = 1};
 }
 
-static void on_quiet(struct mailbox *box, struct letter *oldest)
+static void drain(struct life *now)
+{
+    if (now->draining)
+        return;
+    now->draining = true;
+    for (size_t i = 0; i < HOUSE_WORKERS; i++)
+        worker_drain(now->workers[i]);
+}
+
+static void on_lost(void *arg)
+{
+    struct life *now = arg;
+
+    story_tell("the store must be opened again");
+    mailbox_post(&now->server.main, &now->lost);
+}
+
+static void on_letters(struct mailbox *box, struct letter *oldest)
 {
     struct server *server = container_of(box, struct server, main);
     struct life *now = container_of(server, struct life, server);
 
-    for (; oldest; oldest = oldest->next)
-        now->quiet++;
+    for (struct letter *next; oldest; oldest = next) {
+        next = oldest->next;
+        if (oldest == &now->lost)
+            drain(now);
+        else
+            now->quiet++;
+    }
     if (now->quiet == HOUSE_WORKERS)
         uv_stop(&now->loop);
 }
@@ -147,10 +170,12 @@ static void begin(struct life *now)
     struct sequencer_options sequencer = {.store = server->store,
                                           .config = server->config,
                                           .ports = now->ports,
-                                          .port_count = HOUSE_WORKERS};
+                                          .port_count = HOUSE_WORKERS,
+                                          .lost = on_lost,
+                                          .lost_arg = now};
 
     must(!uv_loop_init(&now->loop) &&
-             !mailbox_init(&server->main, &now->loop, on_quiet),
+             !mailbox_init(&server->main, &now->loop, on_letters),
          "no loop");
     make_workers(now);
     sequencer.store = server->store;
@@ -234,10 +259,8 @@ void house_drain(void)
         house_kill(false);
         return;
     }
-    life->draining = true;
     story_tell("the server is told to stop");
-    for (size_t i = 0; i < HOUSE_WORKERS; i++)
-        worker_drain(life->workers[i]);
+    drain(life);
     fibers_stir();
 }
 
@@ -253,6 +276,7 @@ void house_kill(bool power)
 {
     char before[sizeof dir];
 
+    power = power && !options.relaxed; /* which promises nothing then */
     story_tell(power ? "the power is cut" : "the server is killed");
     hang_up();
     fibers_forget();

@@ -30,7 +30,8 @@ bool house_up(void);   /* it listens */
 bool house_down(void); /* there is no life, or it has come to its end */
 /* As SIGTERM would; it takes a while until house_down(). Twice: a kill. */
 void house_drain(void);
-/* As kill -9 would, or (power) as if the machine went off. */
+/* As kill -9 would, or (power) as if the machine went off, of which a relaxed
+ * server is spared: it promises nothing for that. */
 void house_kill(bool power);
 /* Removes the folder. */
 void house_raze(void);

@@ -1,8 +1,9 @@
-/* simulate SEEDS [-j N] [--steps N] [--without LIST] [--story]
+/* simulate SEEDS [-j N] [--steps N] [--without LIST] [--story] [--find]
  *
  * SEEDS is "7" or "1-300". Each seed is one run, in a process of its own. A run
  * that finds something wrong prints its story, made as short as it can be, and
- * the command that tells it again. Exit 1 then.
+ * the command that tells it again. Exit 1 then. With --find the first failure
+ * ends it, and one line says what it was.
  */
 #define _GNU_SOURCE
 #include "tests/simulate/net.h"
@@ -38,7 +39,7 @@ struct order {
     uint64_t first, last;
     unsigned steps, jobs;
     bool left_out[STEPS_MAX];
-    bool story;
+    bool story, find;
 };
 
 struct job {
@@ -204,6 +205,20 @@ static void explain(const struct order *order, uint64_t seed)
     free(text);
 }
 
+/* What was wrong, or its last words. */
+static void name_failure(const struct order *order, uint64_t seed)
+{
+    char *text = NULL;
+    const char *wrong;
+
+    (void)run_alone(order, seed, order->left_out, &text);
+    wrong = text ? strstr(text, "WRONG: ") : NULL;
+    wrong = wrong ? wrong + strlen("WRONG: ") : text ? text : "it died";
+    printf("seed %llu: %.*s\n", (unsigned long long)seed,
+           (int)strcspn(wrong, "\n"), wrong);
+    free(text);
+}
+
 /* --- all of them -----------------------------------------------------------
  */
 
@@ -244,6 +259,10 @@ static uint64_t run_all(const struct order *order, uint64_t *failed_seed)
     uint64_t done = 0, failed = 0;
 
     while (done < all) {
+        if (failed && order->find) { /* no more of them */
+            all -= order->last + 1 - next;
+            next = order->last + 1;
+        }
         for (unsigned i = 0; i < order->jobs && next <= order->last; i++)
             if (!jobs[i].pid)
                 jobs[i] = start(order, next++, order->left_out);
@@ -272,7 +291,7 @@ static uint64_t run_all(const struct order *order, uint64_t *failed_seed)
 _Noreturn static void usage(void)
 {
     fputs("usage: simulate SEED|FIRST-LAST [-j N] [--steps N] "
-          "[--without 3,7-20] [--story]\n",
+          "[--without 3,7-20] [--story] [--find]\n",
           stderr);
     exit(2);
 }
@@ -312,6 +331,7 @@ static void read_order(struct order *order, int argc, char **argv)
         {"steps", required_argument, NULL, 's'},
         {"without", required_argument, NULL, 'w'},
         {"story", no_argument, NULL, 't'},
+        {"find", no_argument, NULL, 'f'},
         {0},
     };
     int c;
@@ -327,6 +347,8 @@ static void read_order(struct order *order, int argc, char **argv)
             leave_out(order, optarg);
         else if (c == 't')
             order->story = true;
+        else if (c == 'f')
+            order->find = true;
         else
             usage();
     }
@@ -353,6 +375,11 @@ int main(int argc, char **argv)
         return !well;
     }
     failed = run_all(&order, &seed);
+    if (order.find) {
+        if (failed)
+            name_failure(&order, seed);
+        return failed != 0;
+    }
     printf("%llu seeds, %llu failed\n",
            (unsigned long long)(order.last - order.first + 1),
            (unsigned long long)failed);

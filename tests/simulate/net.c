@@ -226,10 +226,20 @@ uint64_t net_due_us(void)
 
 /* --- in place of the C library's ------------------------------------------ */
 
+/* Where a thread enters the kernel others may overtake it. */
+static void enter_kernel(void)
+{
+    if (fiber_running() && chance_percent(run_chance(), 10))
+        fiber_yield();
+}
+
 int accept4(int fd, struct sockaddr *restrict address, socklen_t *restrict size,
             int flags)
 {
-    int taken = (int)syscall(SYS_accept4, fd, address, size, flags);
+    int taken;
+
+    enter_kernel();
+    taken = (int)syscall(SYS_accept4, fd, address, size, flags);
 
     if (taken >= 0)
         small_buffer(taken);
@@ -242,10 +252,17 @@ ssize_t recv(int fd, void *bytes, size_t size, int flags)
 {
     static char bin[1 << 20];
 
+    enter_kernel();
     if (!bytes && (flags & MSG_TRUNC)) {
         bytes = bin;
         size = size < sizeof bin ? size : sizeof bin;
         flags &= ~MSG_TRUNC;
     }
     return syscall(SYS_recvfrom, fd, bytes, size, flags, NULL, NULL);
+}
+
+ssize_t send(int fd, const void *bytes, size_t size, int flags)
+{
+    enter_kernel();
+    return syscall(SYS_sendto, fd, bytes, size, flags, NULL, 0);
 }

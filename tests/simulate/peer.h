@@ -51,7 +51,7 @@ struct peer {
     struct shown *shown;
     size_t shown_count;
     char *token;
-    uint64_t token_until_s;
+    uint64_t token_until_s, asked_until_s; /* the one that it follows with */
     /* following */
     enum via via;
     struct line line;

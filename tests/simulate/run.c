@@ -101,7 +101,7 @@ static void catch_up(void)
 {
     for (struct peer *peer = peers; peer < peers + PEERS; peer++)
         follow_over(peer, VIA_POLL);
-    run_for(10 * SECOND);
+    run_for(5 * SECOND);
 }
 
 static void check_idle(void)
@@ -151,6 +151,7 @@ static void begin(uint64_t seed)
     chance = chance_of(seed, 0);
     time_begin(seed);
     options = (struct house_options){
+        .relaxed = chance_percent(&chance, 20),
         .heartbeat_ms = (unsigned)chance_between(&chance, 500, 5000),
         .stream_max_ms = (unsigned)chance_between(&chance, 2000, 60000),
     };
@@ -158,7 +159,7 @@ static void begin(uint64_t seed)
     house_found(&options);
     house_start();
     peers_begin();
-    steps_begin();
+    steps_begin(&chance);
     run_for(chance_below(&chance, SECOND));
 }
 

@@ -14,8 +14,12 @@ static const char *const rooms[] = {
 };
 #define ROOMS (sizeof rooms / sizeof *rooms)
 
-void steps_begin(void)
+static void break_disk(struct chance *chance);
+
+void steps_begin(struct chance *chance)
 {
+    if (chance_percent(chance, 15))
+        break_disk(chance); /* before there is a log */
     call_make(&peers[0], CREATE, "0:2:team");
     call_make(&peers[3], CREATE, "0:2:club");
     call_make(&peers[0], CREATE, "0:3:news");

@@ -6,8 +6,8 @@
 
 #include "tests/simulate/chance.h"
 
-/* Conversations that everybody needs, asked for. */
-void steps_begin(void);
+/* Conversations that everybody needs, asked for; and perhaps a bad disk. */
+void steps_begin(struct chance *chance);
 /* One step, by chance. */
 void steps_make(struct chance *chance);
 /* Whatever was broken on purpose works again. */
