@@ -76,7 +76,7 @@ OWN_C    := $(SRCS) $(wildcard tools/*.c tests/unit/*.c tests/lib/*.c \
             tests/simulate/*.c tests/disk/*.c bench/*.c \
             bench/load/*.c clients/*.c)
 OWN_H    := $(wildcard $(addsuffix /*.h,$(DIRS)) tests/lib/*.h tests/unit/*.h \
-            tests/conformance/*.h bench/load/*.h)
+            tests/conformance/*.h tests/simulate/*.h bench/load/*.h)
 JS_DIRS  := *
 JS_TESTS  = $(sort $(wildcard $(foreach d,$(JS_DIRS),\
             tests/$d/*.test.js tests/$d/*.test.mjs)))
@@ -181,6 +181,11 @@ test-includes:
 $B/tests/unit/%: $B/tests/unit/%.o $(HELPERS:%.c=$B/%.o) $B/parts.a
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $B/parts.a \
 	    $(LIBS) $(shell pkg-config --libs cmocka)
+
+# Loaded into the server; never instrumented, for it comes first.
+$B/tests/disk/shim.so: tests/disk/shim.c $B/flags
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=c11 $(WARNINGS) -O2 -fPIC -shared -o $@ $<
 
 CONFORMANCE := $(wildcard tests/conformance/*.c)
 $B/tests/conformance_server: $(CONFORMANCE:%.c=$B/%.o) $B/parts.a
