@@ -6,6 +6,7 @@
  */
 #include "server/base/clock.h"
 #include "server/base/mem.h"
+#include "server/recorder.h"
 #include "server/watch.h"
 #include "transports/transport.h"
 
@@ -377,6 +378,8 @@ enum err carrier_next(struct carrier *carrier, size_t max_bytes,
     if (burst)
         metrics_add(carrier->worker->metrics.deliveries[carrier->via->by],
                     burst->count);
+    if (burst && !owes)
+        recorder_written(carrier->worker->recorder, carrier, burst);
     *out = burst;
     return rc;
 }

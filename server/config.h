@@ -82,6 +82,8 @@ enum durability { DURABILITY_SYNC, DURABILITY_RELAXED };
       "origins besides the own host, comma-separated; * allows every one")     \
     T(web, TEXT, "", 0, 0,                                                     \
       "serve the page from this directory instead of the built-in files")      \
+    T(trace_points, NUMBER, "4096", 0, 16777216,                               \
+      "deliveries that each worker remembers for rung trace; 0: none")         \
     T(stall_ms, NUMBER, "5000", 100, 600000,                                   \
       "/healthz fails when a worker or the sequencer is silent for so long")   \
     T(log_level, CHOICE, "info", 0, 0,                                         \

@@ -63,6 +63,7 @@ struct burst {
     int refs;
     lsn first, last; /* of its durable events; 0 when there are none */
     size_t count, room;
+    unsigned recorded;     /* deliveries of it that the recorder noted */
     size_t json_bytes;     /* sum of the events' sizes */
     struct event **events; /* `few`, as long as that has room */
     struct shared *bytes[FORMAT_COUNT];

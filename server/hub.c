@@ -11,6 +11,7 @@
 #include "server/base/clock.h"
 #include "server/base/mem.h"
 #include "server/base/trace.h"
+#include "server/recorder.h"
 #include "server/watch.h"
 #include "transports/transport.h"
 
@@ -480,6 +481,7 @@ static void hand_over(struct hub *hub, struct carrier *carrier, lsn head)
         carrier->seq = carrier->watch->heard_seq;
     metrics_add(hub->worker->metrics.deliveries[carrier->via->by],
                 burst->count);
+    recorder_written(hub->worker->recorder, carrier, burst);
     carrier->via->deliver(carrier, burst); /* may free the carrier */
     burst_unref(burst);
 }
@@ -502,6 +504,7 @@ static void evict(struct hub *hub)
 
 void hub_announce(struct hub *hub, struct commit *commit)
 {
+    recorder_announced(hub->worker->recorder, commit);
     for (size_t i = 0; i < commit->count; i++)
         announce_entry(hub, &commit->entries[i]);
     hub->head = commit->head;

@@ -26,7 +26,8 @@ struct committed {
 /* What one group commit wrote, in lsn order; immutable, shared by workers. */
 struct commit {
     atomic_int refs;
-    lsn head; /* the last entry's */
+    lsn head;              /* the last entry's */
+    uint64_t committed_us; /* wall time, when it was on disk */
     size_t count;
     struct committed *entries;
     struct buf bytes;

@@ -292,6 +292,7 @@ static void group_end(struct group *group)
 
         group->append = NULL;
         group->err = append_commit(append);
+        group->commit->committed_us = clock_wall_us();
         sequencer->unsynced = true;
     }
     atomic_fetch_sub(&sequencer->queue, group->count);

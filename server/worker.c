@@ -10,6 +10,7 @@
 #include "server/front_door.h"
 #include "server/guests.h"
 #include "server/hub.h"
+#include "server/recorder.h"
 #include "store/reader.h"
 
 #include <stdio.h>
@@ -217,6 +218,16 @@ static enum err start_handles(struct worker *worker)
     return mailbox_init(&worker->control, &worker->loop, obey);
 }
 
+static enum err start_recorder(struct worker *worker)
+{
+    size_t points = worker->config->trace_points;
+
+    if (!points)
+        return ERR_NONE;
+    worker->recorder = recorder_create(points);
+    return worker->recorder ? ERR_NONE : ERR_NOMEM;
+}
+
 static enum err open_parts(struct worker *worker, struct listener *listener,
                            struct failure *why)
 {
@@ -227,9 +238,12 @@ static enum err open_parts(struct worker *worker, struct listener *listener,
     rc = auth_create(&worker->auth, worker->config);
     if (rc)
         goto destroy_reader;
-    rc = hub_create(&worker->hub, worker);
+    rc = start_recorder(worker);
     if (rc)
         goto destroy_auth;
+    rc = hub_create(&worker->hub, worker);
+    if (rc)
+        goto destroy_recorder;
     rc = front_door_create(&worker->door, worker, listener, why);
     if (rc)
         goto destroy_hub;
@@ -237,6 +251,8 @@ static enum err open_parts(struct worker *worker, struct listener *listener,
 
 destroy_hub:
     hub_destroy(worker->hub);
+destroy_recorder:
+    recorder_destroy(worker->recorder);
 destroy_auth:
     auth_destroy(worker->auth);
 destroy_reader:
@@ -348,6 +364,7 @@ void worker_destroy(struct worker *worker)
         return;
     front_door_free(worker->door);
     hub_destroy(worker->hub);
+    recorder_destroy(worker->recorder);
     auth_destroy(worker->auth);
     reader_destroy(worker->reader);
     uv_loop_close(&worker->loop);

@@ -24,6 +24,7 @@
 #include <stdbool.h>
 
 struct front_door;
+struct recorder;
 struct direct_host;
 struct http_host;
 struct ws_host;
@@ -40,6 +41,7 @@ struct worker {
     struct config *config; /* a reference; replaced by SIGHUP */
     struct reader *reader;
     struct hub *hub;
+    struct recorder *recorder; /* NULL: none. Read by all workers */
     struct auth *auth;
     struct metrics metrics;
     struct wheel wheel; /* advanced by a 50 ms timer */

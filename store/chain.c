@@ -170,3 +170,29 @@ enum err reader_lsn_of(struct reader *reader, conv_no conv, uint64_t seq,
         *out = row.lsn;
     return err;
 }
+
+enum err receipts_read(struct reader *reader, conv_no conv, lsn at,
+                       size_t limit, entry_visit visit, void *arg)
+{
+    struct entry entry;
+    struct scan scan;
+    struct key key;
+    enum err err;
+
+    assert(reader->begun);
+    err = scan_open(&scan, &reader->tx, TABLE_LOG);
+    key_log(&key, at + 1);
+    if (!err)
+        err = scan_from(&scan, &key);
+    while (!err && limit-- > 0) {
+        err = entry_decode(&entry, scan.value);
+        if (err ||
+            (entry.conv == conv &&
+             (entry.kind == ENTRY_READ || entry.kind == ENTRY_DELIVERED) &&
+             !visit(&entry, scan.value, arg)))
+            break;
+        err = scan_next(&scan);
+    }
+    scan_close(&scan);
+    return err == ERR_END ? ERR_NONE : err;
+}

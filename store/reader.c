@@ -222,6 +222,16 @@ enum err reader_stints_in(struct reader *reader, struct span app,
     return err == ERR_END ? ERR_NONE : err;
 }
 
+static struct marks marks_of(const struct marks_row *row)
+{
+    return (struct marks){
+        .read_seq = row->read_seq,
+        .delivered_seq = row->delivered_seq,
+        .read_lsn = row->read_lsn,
+        .delivered_lsn = row->delivered_lsn,
+    };
+}
+
 enum err reader_marks(struct reader *reader, struct span app, struct span user,
                       conv_no conv, struct marks *out)
 {
@@ -236,8 +246,7 @@ enum err reader_marks(struct reader *reader, struct span app, struct span user,
         err = marks_row_find(&reader->tx, conv, who.no, &row);
     if (err)
         return err == ERR_NOT_FOUND ? ERR_NONE : err;
-    out->read_seq = row.read_seq;
-    out->delivered_seq = row.delivered_seq;
+    *out = marks_of(&row);
     return ERR_NONE;
 }
 
@@ -255,8 +264,7 @@ static enum err member_of(const struct tx *tx, conv_no conv,
         return err;
     out->user = (struct span){scan->key.data + 8, scan->key.size - 8};
     out->creator = span_equal(out->user, row->creator);
-    out->marks.read_seq = marks.read_seq;
-    out->marks.delivered_seq = marks.delivered_seq;
+    out->marks = marks_of(&marks);
     return ERR_NONE;
 }
 

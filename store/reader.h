@@ -97,6 +97,7 @@ MUST_CHECK enum err reader_stints_in(struct reader *reader, struct span app,
 
 struct marks {
     uint64_t read_seq, delivered_seq;
+    lsn read_lsn, delivered_lsn; /* of the entries that said so; 0: none */
 };
 /* A user's own marks in a conversation; zeros when none. */
 MUST_CHECK enum err reader_marks(struct reader *reader, struct span app,
@@ -136,6 +137,12 @@ typedef bool (*entry_visit)(const struct entry *entry, struct span bytes,
 MUST_CHECK enum err chain_read(struct reader *reader, conv_no conv,
                                uint64_t from, uint64_t to, bool descending,
                                entry_visit visit, void *arg);
+
+/* The READ and DELIVERED entries of a conversation among the next `limit`
+ * entries of the log beyond `at`, in their order, those that newer ones
+ * replaced among them; stops when the visitor returns false. */
+MUST_CHECK enum err receipts_read(struct reader *reader, conv_no conv, lsn at,
+                                  size_t limit, entry_visit visit, void *arg);
 
 /* What retention took from a reader: seqs from..to of conv, up to lsn `at`. */
 struct gap {

@@ -33,6 +33,13 @@ uint64_t clock_wall_ms(void)
     return read_us(CLOCK_REALTIME) / 1000;
 }
 
+uint64_t clock_wall_us(void)
+{
+    if (substitute_wall_ms)
+        return substitute_wall_ms() * 1000;
+    return read_us(CLOCK_REALTIME);
+}
+
 uint64_t clock_mono_us(void)
 {
     if (substitute_mono_us)

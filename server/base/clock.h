@@ -1,8 +1,8 @@
 /* Time, which tests substitute.
  *
- * Units    milliseconds; clock_wall_ms() since the Unix epoch UTC,
- *          clock_mono_us() microseconds from an arbitrary start.
- * Threads  any. A substitute is set before other threads start.
+ * Units    milliseconds, or microseconds where the name says so; wall time
+ * since the Unix epoch UTC, monotonic time from an arbitrary start. Threads
+ * any. A substitute is set before other threads start.
  */
 #ifndef RUNG_BASE_CLOCK_H
 #define RUNG_BASE_CLOCK_H
@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 uint64_t clock_wall_ms(void);
+uint64_t clock_wall_us(void); /* the same, finer */
 uint64_t clock_mono_ms(void);
 uint64_t clock_mono_us(void);
 

@@ -15,6 +15,7 @@
     X(token, "mint and inspect tokens")                                        \
     X(send, "send a message")                                                  \
     X(tail, "follow a user's messages or one conversation")                    \
+    X(trace, "show the life of a message, from its sender to its readers")     \
     X(check, "verify every invariant of a store, rebuild what is derived")     \
     X(backup, "copy a store while it is in use")                               \
     X(version, "print the versions of rung and of its libraries")

@@ -4,6 +4,7 @@
 #include "server/methods/params.h"
 #include "server/methods/submit.h"
 #include "server/methods/target.h"
+#include "server/methods/trace.h"
 #include "server/worker.h"
 
 #include <inttypes.h>
@@ -292,5 +293,6 @@ const struct method message_methods[] = {
     {"message.history", false, message_history},
     {"message.ack", false, message_ack},
     {"message.read", false, message_read},
+    {"message.trace", false, message_trace},
     {0},
 };

@@ -9,8 +9,8 @@ import { rung, RUNG_BIN, Server, temporaryFolder } from '../lib/server.mjs';
 import { scenario, story } from '../lib/story.mjs';
 import { eventually } from '../lib/wait.mjs';
 
-const commands = ['serve', 'token', 'send', 'tail', 'check', 'backup',
-                  'version'];
+const commands = ['serve', 'token', 'send', 'tail', 'trace', 'check',
+                  'backup', 'version'];
 
 async function folder(scene) {
   const dir = await temporaryFolder();
