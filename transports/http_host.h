@@ -20,6 +20,9 @@
  *     not fit its pool, in bytes or in the records it keeps of fields,
  *     parameters and cookies, gets no answer. So heads are checked, and pools
  *     chosen, by us.
+ *   - It takes chunks that RFC 9112 does not know (see chunks_note).
+ *   - A later head that it refuses itself is answered twice, head and all (a bad
+ *     Content-Length, no Host): one refusal more, and then the end.
  *   - A chunk's extension longer than its buffer keeps it busy for ever, also
  *     when the peer has left: it is let rest, and timed out.
  *   - Closing a connection shuts the socket down, also for a duplicate of its

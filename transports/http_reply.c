@@ -1,5 +1,10 @@
 /* How an answer reaches the library: a response of its own, or one that many
  * requests share.
+ *
+ * chunks_note: the library takes chunks apart less strictly than RFC 9112
+ * section 7.1 has them (lines and chunks that end in LF alone), and shows
+ * none of it. Somebody in front of us may see another end of them; so a request
+ * in chunks is its connection's last, and nothing can hide behind it.
  */
 #include "transports/http_inside.h"
 
@@ -43,25 +48,31 @@ static struct MHD_Response *bytes_of(struct span body, bool lasting)
         lasting || !body.size ? MHD_RESPMEM_PERSISTENT : MHD_RESPMEM_MUST_COPY);
 }
 
-static struct MHD_Response *made_of(const struct response *response)
+/* `last`: the library closes behind it. */
+static struct MHD_Response *made_of(const struct response *response, bool last)
 {
     struct MHD_Response *made = bytes_of(response->body, response->lasting);
 
-    for (size_t i = 0; made && i < response->count; i++) {
-        if (MHD_add_response_header(made, response->fields[i].name.data,
-                                    response->fields[i].value.data) == MHD_YES)
-            continue;
+    bool good = made != NULL;
+
+    for (size_t i = 0; good && i < response->count; i++)
+        good = MHD_add_response_header(made, response->fields[i].name.data,
+                                       response->fields[i].value.data);
+    if (good && last)
+        good = MHD_add_response_header(made, "Connection", "close");
+    if (good)
+        return made;
+    if (made)
         MHD_destroy_response(made);
-        made = NULL;
-    }
-    return made;
+    return NULL;
 }
 
 static void reply(struct request *request, const struct response *response)
 {
     struct exchange *exchange = exchange_of(request);
 
-    exchange->response = made_of(response);
+    /* See chunks_note. */
+    exchange->response = made_of(response, exchange->head.chunked);
     exchange->status = (unsigned)response->status;
     answered(exchange, response->body.size);
 }
@@ -74,12 +85,16 @@ static void drop(void *made)
 static void answer(struct request *request, struct answer *answer)
 {
     struct exchange *exchange = exchange_of(request);
+    struct response response;
 
-    if (!answer->other) {
-        struct response response;
-
+    if (exchange->head.chunked) {
         answer_response(answer, &response);
-        answer->other = made_of(&response);
+        reply(request, &response);
+        return;
+    }
+    if (!answer->other) {
+        answer_response(answer, &response);
+        answer->other = made_of(&response, false);
         answer->drop = drop;
     }
     if (answer->other) {
