@@ -1,18 +1,27 @@
-// The demo page: puts the parts together. A RungClient keeps a Chat true, the views
+// The chat: puts the parts together. A RungClient keeps a Chat true, the views
 // draw it, the address (#c/<conversation>) says which conversation is open.
+//
+// It is a page of its own; a pane of the demo's stage (?pane=NAME&user=WHO, which needs
+// no login); or the window that rung-embed.js puts on other pages (?embed).
 
 import { RungClient } from './rung.js';
 import { Chat } from './app/chat.js';
+import { pairId } from './app/conversation.js';
 import { infoDialog, newDialog } from './app/dialogs.js';
 import { avatar, byId } from './app/dom.js';
+import { announceTo, askedByHost } from './app/embedded.js';
+import { t, translate } from './app/language.js';
+import { askAbout, isAsked, setUpQr } from './app/qr.js';
 import { Sidebar } from './app/sidebar.js';
 import { StatusBar } from './app/statusbar.js';
+import { storageOf } from './app/storage.js';
 import { Timeline } from './app/timeline.js';
 import { attempt, toast } from './app/toast.js';
 import { textOf } from './app/words.js';
 
-const hasKeyboard = matchMedia('(hover: hover)'); // else a focus would raise one over the page
-const store = sessionStorage; // a tab is a device: two tabs can be two people
+const asked = new URLSearchParams(location.search);
+const mode = asked.has('embed') ? 'embed' : asked.has('pane') ? 'pane' : 'page';
+const store = storageOf(asked.get('pane') ?? mode); // a tab is a device: two tabs can be two people
 
 function deviceId() {
   const known = store.getItem('rung.device');
@@ -36,6 +45,9 @@ function choose(id) {
   location.hash = id ? `c/${encodeURIComponent(id)}` : '';
 }
 
+/* A focus would raise a keyboard over a phone's page, and be taken from the page around a pane. */
+const mayFocus = () => mode !== 'pane' && matchMedia('(hover: hover)').matches;
+
 /* ---- the page ---- */
 
 function drawHeader(chat) {
@@ -50,16 +62,16 @@ function drawHeader(chat) {
   byId('chat-avatar').replaceChildren(avatar(conversation.title, conversation.type));
   byId('chat-subtitle').textContent = subtitle(conversation);
   byId('composer-text').disabled = conversation.left;
-  byId('composer-text').placeholder = conversation.left ? 'You have left this group' : 'Write a message';
+  byId('composer-text').placeholder = t(conversation.left ? 'You have left this group' : 'Write a message');
   byId('send').disabled = conversation.left;
 }
 
 function subtitle({ type, members, id }) {
-  if (type === 'p2p') return 'Direct message';
-  if (type === 'channel') return `Channel ${id.split(':')[2]}`;
-  if (!members) return 'Group';
-  const names = members.map(({ user }) => user).join(', ');
-  return `${members.length} ${members.length === 1 ? 'member' : 'members'}: ${names}`;
+  if (type === 'p2p') return t('Direct message');
+  if (type === 'channel') return t('Channel {id}', { id: id.split(':')[2] });
+  if (!members) return t('Group');
+  const names = members.map(({ user }) => user).join(t(', '));
+  return t(members.length === 1 ? '1 member: {names}' : '{count} members: {names}', { count: members.length, names });
 }
 
 /* However many changes come in one turn, the page is drawn once. */
@@ -120,7 +132,7 @@ function setUpLeaving(client) {
   byId('logout').onclick = () => {
     client.close();
     store.clear();
-    location.href = '/';
+    location.href = location.pathname;
   };
 }
 
@@ -133,13 +145,14 @@ async function enter(client) {
     parts.status.draw();
     const unread = chat.list.reduce((sum, conversation) => sum + conversation.unread, 0);
     document.title = unread > 0 ? `(${unread}) Rung` : 'Rung';
+    announceTo(parent, { unread });
   });
-  const chat = new Chat({ client, store, changed: draw, troubled: (what, error) => toast(`${what}: ${error.message}`) });
+  const chat = new Chat({ client, store, changed: draw, troubled: (what, error) => toast(`${t(what)}: ${error.message}`) });
   parts.sidebar = new Sidebar(chat, choose);
   parts.timeline = new Timeline(chat);
   parts.status = new StatusBar(client, (name) => {
     store.setItem('rung.transport', name);
-    attempt('Could not switch', () => chat.setTransport(name));
+    attempt(t('Could not switch'), () => chat.setTransport(name));
   });
   newDialog(chat, choose);
   infoDialog(chat, choose);
@@ -155,7 +168,7 @@ async function enter(client) {
 
   const goWhereAddressed = () => {
     const id = addressed();
-    if (id) chat.show(id).then(() => hasKeyboard.matches && byId('composer-text').focus({ preventScroll: true }));
+    if (id) chat.show(id).then(() => mayFocus() && byId('composer-text').focus({ preventScroll: true }));
     else chat.hide();
   };
   byId('back').onclick = () => choose('');
@@ -170,21 +183,37 @@ async function enter(client) {
 
   client.start();
   draw();
-  await attempt('Could not load your conversations', () => chat.load());
+  await attempt(t('Could not load your conversations'), () => chat.load());
   goWhereAddressed();
+  return chat;
 }
 
 /* ---- logging in ---- */
 
-async function logIn(user) {
+/* Whose token it is, the server knows. */
+async function identify(client, app) {
+  const session = await client.call('session.info');
+  if (app && app !== session.app) throw new Error(t('The token is for another app'));
+  client.user = session.user;
+}
+
+/** @param {{user?: string, token?: string, app?: string, getToken?: () => Promise<string>}} identity
+ *   by a token (for that app), or else by name, which only a demo's server allows */
+async function logIn({ user, token, app, getToken }) {
   const client = new RungClient({
-    device: deviceId(),
+    device: deviceId(), // a device for each tab: so there is no other to share a stream with
+    tabs: false,
     storage: store,
-    transport: store.getItem('rung.transport') ?? 'ws',
+    memory: store,
+    transport: store.getItem('rung.transport') ?? 'auto',
+    ...(token && { token, getToken }),
   });
-  await client.login(user);
+  await (token ? identify(client, app) : client.login(user));
   store.setItem('rung.user', client.user);
-  await enter(client);
+  if (token && mode === 'page') store.setItem('rung.token', token);
+  const chat = await enter(client);
+  if (isAsked()) await askAbout(client);
+  return { client, chat };
 }
 
 function showLogin() {
@@ -192,17 +221,55 @@ function showLogin() {
   byId('login-name').focus();
 }
 
+async function tryLogIn(identity) {
+  try {
+    return await logIn(identity);
+  } catch (error) {
+    toast(t('Could not log in: {why}', { why: error.message }));
+    store.removeItem('rung.token');
+    byId('login-name').value = identity.user ?? '';
+    showLogin();
+    return null;
+  }
+}
+
 byId('login-form').onsubmit = async (event) => {
   event.preventDefault();
   byId('login-button').disabled = true;
-  await attempt('Could not log in', () => logIn(byId('login-name').value.trim()));
+  await tryLogIn({ user: byId('login-name').value.trim() });
   byId('login-button').disabled = false;
 };
 
-const remembered = store.getItem('rung.user');
-if (remembered) logIn(remembered).catch((error) => {
-  toast(`Could not log in: ${error.message}`);
-  byId('login-name').value = remembered;
-  showLogin();
-});
-else showLogin();
+/* ---- the three ways to begin ---- */
+
+function beginPage() {
+  setUpQr(tryLogIn);
+  const user = store.getItem('rung.user');
+  if (user) tryLogIn({ user, token: store.getItem('rung.token') });
+  else showLogin();
+}
+
+/* The stage looks through the frame at what it shows. */
+async function beginPane() {
+  const entered = await tryLogIn({ user: store.getItem('rung.user') ?? asked.get('user') });
+  if (!entered) return;
+  window.rung = entered;
+  parent.dispatchEvent(new CustomEvent('rung-pane', { detail: { pane: asked.get('pane'), ...entered } }));
+}
+
+async function beginEmbedded() {
+  const host = await askedByHost(parent);
+  const entered = await logIn(host).catch((error) => {
+    announceTo(parent, { refused: error.message });
+    byId('chat-empty').textContent = error.message;
+    byId('app').hidden = false;
+  });
+  if (!entered) return;
+  const id = host.conversation ?? (host.to && pairId(entered.client.user, host.to));
+  document.body.dataset.single = String(Boolean(id));
+  if (id) choose(id);
+}
+
+document.body.dataset.mode = mode;
+translate();
+({ page: beginPage, pane: beginPane, embed: beginEmbedded })[mode]();

@@ -38,7 +38,7 @@ test('two people chat while one climbs through all transports and the server is 
   await speak(bob, 'hello alice & co');
   await sees(alice, 'hello alice & co');
 
-  for (const transport of ['sse', 'longpoll', 'poll', 'ws']) {
+  for (const transport of ['stream', 'sse', 'longpoll', 'poll', 'ws']) {
     await speak(alice, `from alice before ${transport}`);
     await speak(bob, `from bob before ${transport}`);
     await alice.check(`#transport input[value="${transport}"]`, { force: true });

@@ -45,16 +45,22 @@ export async function givenBrowser(after) {
   return browser;
 }
 
-/** A page on which `user` has logged in, in a browser context of its own. */
-export async function givenUser(browser, server, user, context = {}) {
-  const page = await (await browser.newContext(context)).newPage();
+/** A page in a browser context of its own; what goes wrong in it is in `complaints`. */
+export async function givenPage(browser, url, context = {}) {
+  const page = await (await browser.newContext({ locale: 'en-US', ...context })).newPage();
   page.setDefaultTimeout(PATIENCE_MS);
   page.complaints = [];
   page.on('pageerror', (error) => page.complaints.push(String(error)));
   page.on('console', (message) => {
     if (/Content Security Policy|listener of/.test(message.text())) page.complaints.push(message.text());
   });
-  await page.goto(server.url);
+  await page.goto(url);
+  return page;
+}
+
+/** A chat in which `user` has logged in. */
+export async function givenUser(browser, server, user, context = {}) {
+  const page = await givenPage(browser, `${server.url}/chat.html`, context);
   await page.fill('#login-name', user);
   await page.click('#login-button');
   await online(page);
@@ -85,6 +91,26 @@ export async function say(page, text) {
 
 export function sees(page, text) {
   return page.waitForSelector(`.message[data-seq] .text:text-is(${JSON.stringify(text)})`);
+}
+
+/** The stage, with both people on a rung. */
+export async function givenStage(browser, server, context = {}, query = '') {
+  const page = await givenPage(browser, `${server.url}/${query}`, { viewport: { width: 1440, height: 960 }, ...context });
+  await standsOn(page, 'a', 'ws');
+  await standsOn(page, 'b', 'ws');
+  return page;
+}
+
+/** Until the one on this side stands on `rung` (or on another, with a "!" before it). */
+export function standsOn(page, side, rung) {
+  return page.waitForSelector(rung.startsWith('!')
+    ? `.climber.${side}:not([data-live="${rung.slice(1)}"]):not([data-live=""])`
+    : `.climber.${side}[data-live="${rung}"]`, { state: 'attached' });
+}
+
+/** The chat of one of the two. */
+export function paneOf(page, side) {
+  return page.frameLocator(`#pane-${side} iframe`);
 }
 
 /** The open conversation as [seq, from, text], in the order on screen. */

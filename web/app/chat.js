@@ -82,7 +82,7 @@ export class Chat {
       if (!conversation.loaded) await this.#loadNewest(conversation);
     } catch (error) {
       if (error.code === 'not_found' && conversation.type === 'p2p') conversation.loaded = true; // nothing said yet
-      else this.#troubled(`Could not open ${conversation.title}`, error);
+      else this.#troubled('Could not open it', error);
     }
     this.#changed();
   }

@@ -1,6 +1,7 @@
 // The two dialogs: a new conversation, and what is to know about the open one.
 
 import { avatar, byId, h } from './dom.js';
+import { t } from './language.js';
 import { attempt } from './toast.js';
 import { pairId } from './conversation.js';
 
@@ -45,7 +46,7 @@ export function newDialog(chat, choose) {
   form.onchange = arrange;
   form.onsubmit = async (event) => {
     event.preventDefault();
-    const id = await attempt('Could not open it', makers[kind()]);
+    const id = await attempt(t('Could not open it'), makers[kind()]);
     if (!id) return;
     dialog.close();
     choose(id);
@@ -68,11 +69,11 @@ export function infoDialog(chat, choose) {
     const people = members ?? (type === 'p2p' ? [{ user: me }, { user: peer }] : []);
     byId('info-members').replaceChildren(...people.map(({ user, role }) =>
       h('li', { 'data-user': user }, avatar(user),
-        h('span', { class: 'grow' }, user === me ? `${user} (you)` : user),
-        role && role !== 'member' ? h('span', { class: 'role' }, role) : null)));
+        h('span', { class: 'grow' }, user === me ? t('{user} (you)', { user }) : user),
+        role && role !== 'member' ? h('span', { class: 'role' }, t(role)) : null)));
     byId('info-invite-row').hidden = type !== 'group' || left;
     leave.hidden = type === 'p2p' || left;
-    leave.textContent = type === 'channel' ? 'Stop following' : 'Leave group';
+    leave.textContent = t(type === 'channel' ? 'Stop following' : 'Leave group');
   }
 
   byId('chat-info').onclick = () => {
@@ -84,13 +85,13 @@ export function infoDialog(chat, choose) {
     event.preventDefault();
     const users = names(invite.value);
     if (users.length === 0) return;
-    await attempt('Could not invite', async () => {
+    await attempt(t('Could not invite'), async () => {
       await chat.invite(chat.open, users);
       invite.value = '';
       draw();
     });
   };
-  leave.onclick = () => attempt('Could not leave', async () => {
+  leave.onclick = () => attempt(t('Could not leave'), async () => {
     await chat.leave(chat.open);
     dialog.close();
     choose(null);

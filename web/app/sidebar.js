@@ -1,6 +1,7 @@
 // The list of conversations, newest first, with a filter over names.
 
 import { avatar, byId, h, reconcile } from './dom.js';
+import { t } from './language.js';
 import { previewOf, whenOf } from './words.js';
 
 export class Sidebar {
@@ -48,9 +49,9 @@ export class Sidebar {
         h('span', { class: 'lines' },
           h('span', { class: 'line' }, h('span', { class: 'name' }, title), h('time', {}, when)),
           h('span', { class: 'line' },
-            h('span', { class: 'preview', dir: 'auto' }, preview || 'No messages yet'),
+            h('span', { class: 'preview', dir: 'auto' }, preview || t('No messages yet')),
             unread > 0
-              ? h('span', { class: 'badge', 'data-unread': unread, 'aria-label': `${unread} unread` }, unread > 99 ? '99+' : String(unread))
+              ? h('span', { class: 'badge', 'data-unread': unread, 'aria-label': t('{unread} unread', { unread }) }, unread > 99 ? '99+' : String(unread))
               : null))));
   }
 }

@@ -1,9 +1,11 @@
 // How we are connected: state, countdown to the next attempt, transport, cursor.
 
-import { byId } from './dom.js';
+import { byId, h } from './dom.js';
+import { t } from './language.js';
+import { nameOf, RUNGS } from './rungs.js';
 
-const NAMES = { ws: 'WebSocket', sse: 'SSE', longpoll: 'Long poll', poll: 'Poll' };
 const TICK_MS = 250;
+const CHOICES = ['auto', ...RUNGS.filter((name) => name !== 'jsonp')];
 
 export class StatusBar {
   #bar = byId('status');
@@ -21,8 +23,9 @@ export class StatusBar {
   constructor(client, pick) {
     this.#client = client;
     this.#retry.onclick = () => (client.status.state === 'stopped' ? client.start() : client.retryNow());
-    for (const input of byId('transport').elements)
-      input.onchange = () => pick(input.value);
+    byId('transport').append(...CHOICES.map((name) => h('label', {},
+      h('input', { type: 'radio', name: 'transport', value: name, onchange: () => pick(name) }),
+      h('span', {}, nameOf(name)))));
   }
 
   draw() {
@@ -43,22 +46,22 @@ export class StatusBar {
 
   #wait({ state, retryAt }) {
     if (state !== 'waiting') return '';
-    return `, next try in ${Math.max(0, Math.ceil((retryAt - Date.now()) / 1000))} s`;
+    return t(', next try in {seconds} s', { seconds: Math.max(0, Math.ceil((retryAt - Date.now()) / 1000)) });
   }
 
   #sentence({ state, transport, wanted, switching, error }) {
-    if (switching && transport) return `${NAMES[transport]}, switching to ${NAMES[wanted]}…`;
+    if (switching && transport) return t('{rung}, switching to {other}…', { rung: nameOf(transport), other: nameOf(wanted) });
     switch (state) {
       case 'online':
-        return `Connected by ${NAMES[transport]}`;
+        return t('Connected by {rung}', { rung: nameOf(transport) });
       case 'connecting':
-        return `Connecting by ${NAMES[wanted]}…`;
+        return t('Connecting…');
       case 'waiting':
-        return 'Offline';
+        return t('Offline');
       case 'stopped':
-        return `Stopped: ${error?.message ?? 'the server does not want us back'}`;
+        return t('Stopped: {why}', { why: error?.message ?? t('the server does not want us back') });
       default:
-        return 'Not connected';
+        return t('Not connected');
     }
   }
 }

@@ -3,6 +3,7 @@
 // messages come in above and newer ones below.
 
 import { avatar, byId, h, reconcile } from './dom.js';
+import { t } from './language.js';
 import { changeOf, dayKey, dayOf, textOf, timeOf } from './words.js';
 
 const NEAR_PX = 80;
@@ -67,9 +68,9 @@ export class Timeline {
     const empty = conversation.loaded && conversation.entries.length === 0 && conversation.outgoing.size === 0;
     const trimmed = conversation.loaded && !conversation.more && conversation.low > 1 && !empty;
     this.#top.hidden = !(empty || trimmed || conversation.more || !conversation.loaded);
-    this.#top.textContent = !conversation.loaded || conversation.more ? 'Loading…'
-      : empty ? `No messages yet. Say hello to ${conversation.title}.`
-      : 'Older messages are not kept, or from before you joined.';
+    this.#top.textContent = !conversation.loaded || conversation.more ? t('Loading…')
+      : empty ? t('No messages yet. Say hello to {name}.', { name: conversation.title })
+      : t('Older messages are not kept, or from before you joined.');
   }
 
   /* ---- scrolling ---- */
@@ -137,7 +138,7 @@ export class Timeline {
       text: textOf(entry),
       id: entry.client_msg_id,
       state: progress?.state,
-      hint: progress && progress.others > 1 ? `read by ${progress.read} of ${progress.others}` : '',
+      hint: progress && progress.others > 1 ? t('read by {read} of {others}', progress) : '',
     };
   }
 
@@ -164,20 +165,20 @@ export class Timeline {
       h('div', { class: 'bubble' },
         named && !row.together
           ? h('strong', { class: 'from' }, row.from)
-          : h('span', { class: 'hidden' }, row.mine ? 'You: ' : `${row.from}: `),
+          : h('span', { class: 'hidden' }, row.mine ? t('You: {text}', { text: '' }) : `${row.from}: `),
         h('span', { class: 'text', dir: 'auto' }, row.text),
         h('span', { class: 'meta' },
-          row.seq ? h('span', { class: 'seq', title: 'seq in this conversation' }, `#${row.seq}`) : null,
+          row.seq ? h('span', { class: 'seq', title: t('seq in this conversation') }, `#${row.seq}`) : null,
           h('time', { datetime: new Date(row.ts).toISOString() }, timeOf(row.ts)),
           row.state ? this.#tick(row) : null)),
       row.state === 'failed'
-        ? h('button', { class: 'again', type: 'button', onclick: () => this.#chat.resend(conversation, row.id) }, 'Try again')
+        ? h('button', { class: 'again', type: 'button', onclick: () => this.#chat.resend(conversation, row.id) }, t('Try again'))
         : null);
   }
 
   #tick({ state, hint }) {
     const [sign, word] = TICKS[state];
-    const label = hint ? `${word}, ${hint}` : word;
+    const label = hint ? `${t(word)}${t(', ')}${hint}` : t(word);
     return h('span', { class: `tick ${state}`, role: 'img', 'aria-label': label, title: label }, sign);
   }
 }

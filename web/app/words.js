@@ -1,7 +1,9 @@
 // How things are said: names, times, entries of the log that are not messages.
 
+import { locale, t } from './language.js';
+
 export function timeOf(ts) {
-  return new Date(ts).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
+  return new Date(ts).toLocaleTimeString(locale, { hour: '2-digit', minute: '2-digit' });
 }
 
 export function dayKey(ts) {
@@ -10,23 +12,23 @@ export function dayKey(ts) {
 }
 
 export function dayOf(ts, now = Date.now()) {
-  if (dayKey(ts) === dayKey(now)) return 'Today';
-  if (dayKey(ts) === dayKey(now - 86_400_000)) return 'Yesterday';
+  if (dayKey(ts) === dayKey(now)) return t('Today');
+  if (dayKey(ts) === dayKey(now - 86_400_000)) return t('Yesterday');
   const sameYear = new Date(ts).getFullYear() === new Date(now).getFullYear();
-  return new Date(ts).toLocaleDateString([], { weekday: 'long', day: 'numeric', month: 'long', year: sameYear ? undefined : 'numeric' });
+  return new Date(ts).toLocaleDateString(locale, { weekday: 'long', day: 'numeric', month: 'long', year: sameYear ? undefined : 'numeric' });
 }
 
 /** For the list: the time today, else the day. */
 export function whenOf(ts, now = Date.now()) {
   if (!ts) return '';
   if (dayKey(ts) === dayKey(now)) return timeOf(ts);
-  return new Date(ts).toLocaleDateString([], { day: 'numeric', month: 'short' });
+  return new Date(ts).toLocaleDateString(locale, { day: 'numeric', month: 'short' });
 }
 
 export function joinNames(names, me) {
-  const said = names.map((name) => (name === me ? 'you' : name));
+  const said = names.map((name) => (name === me ? t('you') : name));
   if (said.length < 2) return said.join('');
-  return `${said.slice(0, -1).join(', ')} and ${said.at(-1)}`;
+  return t('{names} and {last}', { names: said.slice(0, -1).join(t(', ')), last: said.at(-1) });
 }
 
 export function textOf(message) {
@@ -34,29 +36,31 @@ export function textOf(message) {
   return `[${message.type ?? 'message'}]`;
 }
 
+const starting = (words) => words.charAt(0).toUpperCase() + words.slice(1);
+
 /** A `conversation` entry as a sentence. */
 export function changeOf({ change, users = [], by }, me) {
   const others = users.filter((user) => user !== by); // who creates is in it, which goes without saying
   const who = joinNames(change === 'created' ? others : users, me);
-  const actor = by === me ? 'You' : by ?? 'Somebody';
-  const whoStarts = who.charAt(0).toUpperCase() + who.slice(1);
+  const actor = by === me ? t('You') : by ?? t('Somebody');
+  const whoStarts = users.length > 0 ? starting(who) : actor;
   switch (change) {
     case 'created':
-      return `${actor} created the conversation${who && ` with ${who}`}`;
+      return who ? t('{actor} created the conversation with {who}', { actor, who }) : t('{actor} created the conversation', { actor });
     case 'invited':
-      return `${actor} added ${who}`;
+      return t('{actor} added {who}', { actor, who });
     case 'joined':
-      return `${users.length > 0 ? (users[0] === me ? 'You' : users.join(', ')) : actor} joined`;
+      return t('{who} joined', { who: users.length > 0 && users[0] !== me ? users.join(t(', ')) : whoStarts });
     case 'left':
-      return `${users.length > 0 ? whoStarts : actor} left`;
+      return t('{who} left', { who: whoStarts });
     default:
-      return `${actor} changed the conversation (${change})`;
+      return t('{actor} changed the conversation ({change})', { actor, change });
   }
 }
 
 export function previewOf(entry, conversation, me) {
   if (!entry) return '';
   if (entry.event === 'conversation') return changeOf(entry, me);
-  if (entry.from === me) return `You: ${textOf(entry)}`;
+  if (entry.from === me) return t('You: {text}', { text: textOf(entry) });
   return conversation.type === 'p2p' ? textOf(entry) : `${entry.from}: ${textOf(entry)}`;
 }
