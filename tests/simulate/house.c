@@ -24,6 +24,10 @@
 #define FDS_MAX 1024
 #define LEFT_BYTES (64u << 10) /* what libraries make once and keep */
 
+#define FAILED_STARTS_MOST                                                     \
+    20 /* in a row: no fault that is made lasts longer                         \
+        */
+
 struct life {
     struct server server;
     struct worker *workers[HOUSE_WORKERS];
@@ -37,7 +41,7 @@ struct life {
 
 static struct house_options options;
 static char root[128], dir[160];
-static unsigned lives;
+static unsigned lives, failed_starts;
 static struct life *life;
 
 const char *house_dir(void)
@@ -59,13 +63,18 @@ static void make_folder(void)
     must(mkdir(dir, 0700) == 0, "cannot make a folder");
 }
 
-void house_found(const struct house_options *chosen)
+void house_root(int pid, char *out, size_t size)
 {
     const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
 
+    (void)snprintf(out, size, "%s/rung-simulate-%d", base, pid);
+}
+
+void house_found(const struct house_options *chosen)
+{
     options = *chosen;
-    (void)snprintf(root, sizeof root, "%s/rung-simulate-XXXXXX", base);
-    must(mkdtemp(root) != NULL, "cannot make a folder");
+    house_root(getpid(), root, sizeof root);
+    must(mkdir(root, 0700) == 0, "cannot make a folder");
     make_folder();
 }
 
@@ -208,7 +217,10 @@ static void lead(void *arg)
     now->server.config = configured();
     if (open_store(now, &why)) {
         story_tell("the server cannot start: %s", why.message);
+        if (++failed_starts == FAILED_STARTS_MOST)
+            story_fail("the server does not start any more: %s", why.message);
     } else {
+        failed_starts = 0;
         begin(now);
         story_tell("the server listens");
         now->up = true;

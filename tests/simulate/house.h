@@ -22,6 +22,8 @@ struct house_options {
     unsigned heartbeat_ms, stream_max_ms;
 };
 
+/* Where the run of a process has its folder. */
+void house_root(int pid, char *out, size_t size);
 /* Once, before the first life: makes a folder. */
 void house_found(const struct house_options *options);
 /* Begins a life; it takes a while (run_for()). */

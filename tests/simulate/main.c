@@ -6,13 +6,14 @@
  * ends it, and one line says what it was.
  */
 #define _GNU_SOURCE
+#include "tests/simulate/house.h"
 #include "tests/simulate/net.h"
 #include "tests/simulate/run.h"
 #include "tests/simulate/story.h"
 
 #include "server/base/trace.h"
 
-#include <errno.h>
+#include <ftw.h>
 #include <getopt.h>
 #include <poll.h>
 #include <signal.h>
@@ -20,13 +21,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define STEPS_MAX 4096
 #define STEPS 120
 #define JOBS_MAX 64
-#define SHRINK_RUNS 200
+#define SHRINK_MOST_S 60 /* of the real clock, as is the next */
+#define RUN_MOST_S 60    /* one that takes longer hangs */
 
 /* Runs do leave memory behind: that of the lives that were cut short. */
 const char *__asan_default_options(void);
@@ -63,6 +67,7 @@ _Noreturn static void be_run(const struct order *order, uint64_t seed,
     size_t size;
 
     setrlimit(RLIMIT_NOFILE, &files);
+    alarm(RUN_MOST_S);
     signal(SIGPIPE, SIG_IGN);
     trace_setup(TRACE_ERROR, false);
     dup2(out, STDERR_FILENO); /* last words come before the story */
@@ -117,6 +122,24 @@ static bool listen_to(struct job *job)
     return true;
 }
 
+static int remove_one(const char *path, const struct stat *about, int type,
+                      struct FTW *where)
+{
+    (void)about;
+    (void)type;
+    (void)where;
+    return remove(path);
+}
+
+/* What a run that died has left behind. */
+static void clear_away(pid_t pid)
+{
+    char root[128];
+
+    house_root(pid, root, sizeof root);
+    (void)nftw(root, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
 /* Whether it was well. */
 static bool end(struct job *job)
 {
@@ -124,6 +147,8 @@ static bool end(struct job *job)
 
     close(job->out);
     waitpid(job->pid, &status, 0);
+    if (!WIFEXITED(status))
+        clear_away(job->pid);
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
@@ -143,6 +168,15 @@ static bool run_alone(const struct order *order, uint64_t seed,
     return well;
 }
 
+/* The clock of the C library is the runs'. */
+static uint64_t real_s(void)
+{
+    struct timespec now = {0};
+
+    syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec;
+}
+
 /* --- a failure, made short -------------------------------------------------
  */
 
@@ -150,11 +184,10 @@ static bool run_alone(const struct order *order, uint64_t seed,
  * smaller parts. */
 static void shrink(const struct order *order, uint64_t seed, bool *left_out)
 {
-    unsigned runs = 0;
+    uint64_t end = real_s() + SHRINK_MOST_S;
 
     for (unsigned part = order->steps / 2; part; part /= 2)
-        for (unsigned at = 0; at < order->steps && runs < SHRINK_RUNS;
-             at += part) {
+        for (unsigned at = 0; at < order->steps && real_s() < end; at += part) {
             bool without[STEPS_MAX];
             unsigned more = 0;
 
@@ -165,7 +198,6 @@ static void shrink(const struct order *order, uint64_t seed, bool *left_out)
             }
             if (!more)
                 continue;
-            runs++;
             if (!run_alone(order, seed, without, NULL))
                 memcpy(left_out, without, sizeof without);
         }

@@ -71,7 +71,7 @@ void run_for(uint64_t us)
 {
     uint64_t until = time_now_us() + us;
 
-    while (time_now_us() < until) {
+    while (time_now_us() < until && !story_failed()) {
         look_after();
         if (!anything())
             pass_until(until);
@@ -91,7 +91,8 @@ static void hang_up(void)
 
 static bool all_answered(void)
 {
-    for (unsigned s = 0; s < PATIENCE_S && !peers_idle(); s++)
+    for (unsigned s = 0; s < PATIENCE_S && !peers_idle() && !story_failed();
+         s++)
         run_for(SECOND);
     return peers_idle();
 }
@@ -134,12 +135,15 @@ static void finish(void)
     last = true;
     if (house_up())
         house_drain();
-    for (unsigned s = 0; s < PATIENCE_S && !house_down(); s++)
+    for (unsigned s = 0; s < PATIENCE_S && !house_down() && !story_failed();
+         s++)
         run_for(SECOND);
-    if (!house_down())
-        story_fail("the server does not end");
-    else
+    if (story_failed())
+        return;
+    if (house_down())
         model_check(house_dir());
+    else
+        story_fail("the server does not end");
 }
 
 /* --- the whole ------------------------------------------------------------ */

@@ -93,7 +93,8 @@ function make() {
 function hunt() {
   const { stdout } = spawnSync('build/tests/simulate/simulate',
                                [`1-${most}`, '--find'],
-                               { cwd: copy, encoding: 'utf8' });
+                               { cwd: copy, encoding: 'utf8',
+                                 timeout: 300000 });
   return /seed (\d+): (.*)/.exec(stdout)?.slice(1);
 }
 
