@@ -305,8 +305,10 @@ void duplex_end(struct carrier *carrier, const struct farewell *why)
 
     duplex_flush(duplex->peer);
     carrier_close(carrier);
-    if (!duplex->peer->full && duplex->peer->established)
+    if (!duplex->peer->full && duplex->peer->established) {
         send_event(duplex, (struct span){0},
                    event_bye(why->reason, why->message, why->retry_after_ms));
+        duplex->peer->told = true;
+    }
     leave(duplex, code_of(why), why->reason);
 }

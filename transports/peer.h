@@ -23,6 +23,7 @@ struct peer {
     uint16_t close_code; /* 0: open */
     bool full;           /* the socket takes no more for now */
     bool established;
+    bool told; /* it was told why it will be closed: bye is out */
     struct wheel_node deadline; /* header_timeout_ms at first, until the handler
                                    disarms it; later, of closing */
 };
