@@ -292,6 +292,7 @@ deps-test: deps
 	$(call need,command -v chromium,chromium) \
 	$(call need,command -v curl,curl) \
 	$(call need,command -v jq,jq) \
+	$(call need,nc -h 2>&1 | grep -q OpenBSD,netcat-openbsd) \
 	$(call need,command -v python3,python3) \
 	$(call need,perl -MHTTP::Tiny -MJSON::PP -MTime::HiRes -e 1,perl) \
 	$(call need,command -v php,php-cli) \

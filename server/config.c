@@ -133,6 +133,10 @@ static enum err set_text(const struct setting *s, void *field, const char *name,
     if (s->offset == offsetof(struct config, listen) && !address_ok(text))
         return setting_refuse(why, name, text,
                               "HOST:PORT with a port from 0 to 65535");
+    if (s->offset == offsetof(struct config, listen_tcp) && *text &&
+        !address_ok(text))
+        return setting_refuse(
+            why, name, text, "HOST:PORT with a port from 0 to 65535, or empty");
     if (s->offset == offsetof(struct config, data) && !*text)
         return setting_refuse(why, name, text, "the name of a directory");
 

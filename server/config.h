@@ -30,6 +30,8 @@ enum durability { DURABILITY_SYNC, DURABILITY_RELAXED };
 #define SETTINGS(T)                                                            \
     T(listen, TEXT, "localhost:8080", 0, 0,                                    \
       "HOST:PORT to listen on; port 0 takes a free one and prints it")         \
+    T(listen_tcp, TEXT, "", 0, 0,                                              \
+      "HOST:PORT for raw TCP, a JSON object a line; empty: none")              \
     T(data, TEXT, "./data", 0, 0, "directory of the message log")              \
     T(workers, NUMBER, "0", 0, 256, "worker threads; 0 means one per core")    \
     T(demo, FLAG, "false", 0, 0,                                               \

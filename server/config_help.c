@@ -15,6 +15,7 @@ static void placeholder(char *room, size_t size, const struct setting *s)
         const char *text;
     } known[] = {
         {offsetof(struct config, listen), "HOST:PORT"},
+        {offsetof(struct config, listen_tcp), "HOST:PORT"},
         {offsetof(struct config, data), "DIR"},
         {offsetof(struct config, web), "DIR"},
         {offsetof(struct config, allowed_origins), "LIST"},

@@ -15,6 +15,7 @@
 #include "transports/http_host.h"
 #include "transports/relay.h"
 #include "transports/stream_conn.h"
+#include "transports/tcp_host.h"
 #include "transports/ws_host.h"
 
 #include <assert.h>
@@ -31,10 +32,25 @@
 #define BREATH_MS 100           /* without descriptors: between two tries */
 #define COMPLAIN_AFTER_MS 10000 /* again */
 
+/* What is done with those who come to a port. */
+struct greeting {
+    /* Takes fd, which counts as connected, when it succeeds. */
+    enum err (*welcome)(struct worker *worker, int fd);
+    /* One that has not been counted. Takes fd. */
+    void (*refuse)(struct worker *worker, int fd, const struct failure *why);
+};
+
+/* One listening socket. */
+struct ear {
+    struct front_door *door;
+    uv_poll_t poll;
+    int fd;
+    const struct greeting *greeting;
+};
+
 struct front_door {
     struct worker *worker;
-    uv_poll_t polls[LISTENER_SOCKETS];
-    int fds[LISTENER_SOCKETS];
+    struct ear ears[2 * LISTENER_SOCKETS];
     size_t listening;
     int spare; /* a descriptor in reserve; -1: not even that */
     struct wheel_node breath;
@@ -82,13 +98,39 @@ static void pass_on(struct worker *worker, int fd, const struct head *head,
         become_websocket(worker, fd, head, text);
 }
 
-static void welcome(struct worker *worker, int fd)
+static void refuse_request(struct worker *worker, int fd,
+                           const struct failure *why)
 {
+    refuse_stranger(worker, fd, 0, why);
+}
+
+static enum err welcome_request(struct worker *worker, int fd)
+{
+    return direct_host_adopt(worker->direct, fd);
+}
+
+static enum err welcome_lines(struct worker *worker, int fd)
+{
+    return tcp_host_adopt(worker->tcp, fd);
+}
+
+static const struct greeting to_requests = {
+    .welcome = welcome_request,
+    .refuse = refuse_request,
+};
+static const struct greeting to_lines = {
+    .welcome = welcome_lines,
+    .refuse = tcp_host_refuse,
+};
+
+static void welcome(const struct ear *ear, int fd)
+{
+    struct worker *worker = ear->door->worker;
     int on = 1;
 
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     socket_expect(fd, worker->config->heartbeat_ms);
-    if (direct_host_adopt(worker->direct, fd)) {
+    if (ear->greeting->welcome(worker, fd)) {
         worker_disconnected(worker, fd);
         close(fd);
     }
@@ -96,40 +138,42 @@ static void welcome(struct worker *worker, int fd)
 
 /* --- accepting ---------------------------------------------------------- */
 
-static void refuse_full(struct worker *worker, int fd)
+static void refuse_full(const struct ear *ear, int fd)
 {
     struct failure why;
 
     fail(&why, ERR_UNAVAILABLE, "too many connections");
     why.retry_after_ms = FULL_RETRY_MS;
-    refuse_stranger(worker, fd, 0, &why);
+    ear->greeting->refuse(ear->door->worker, fd, &why);
 }
 
-static void refuse_greedy(struct worker *worker, int fd)
+static void refuse_greedy(const struct ear *ear, int fd)
 {
+    struct worker *worker = ear->door->worker;
     struct failure why;
 
     fail(&why, ERR_RATE_LIMITED, "more than %llu connections of this address",
          (unsigned long long)worker->config->max_connections_per_address);
     why.retry_after_ms = FULL_RETRY_MS;
-    refuse_stranger(worker, fd, 0, &why);
+    ear->greeting->refuse(worker, fd, &why);
 }
 
 /* One that came from there, if there is room for it. */
-static void receive(struct worker *worker, int fd, const struct sockaddr *from)
+static void receive(const struct ear *ear, int fd, const struct sockaddr *from)
 {
+    struct worker *worker = ear->door->worker;
     const struct config *config = worker->config;
     struct server *server = worker->server;
 
     metrics_add(worker->metrics.accepted, 1);
     if (atomic_load(&server->connections) >= config->max_connections) {
-        refuse_full(worker, fd);
+        refuse_full(ear, fd);
     } else if (!guests_enter(server->guests, fd, from,
                              config->max_connections_per_address)) {
-        refuse_greedy(worker, fd);
+        refuse_greedy(ear, fd);
     } else {
         worker_connected(worker);
-        welcome(worker, fd);
+        welcome(ear, fd);
     }
 }
 
@@ -154,22 +198,23 @@ static void take_spare(struct front_door *door)
 static void hold_breath(struct front_door *door)
 {
     for (size_t i = 0; i < door->listening; i++)
-        uv_poll_stop(&door->polls[i]);
+        uv_poll_stop(&door->ears[i].poll);
     wheel_arm(&door->worker->wheel, &door->breath, clock_mono_ms() + BREATH_MS);
 }
 
 /* No descriptor is left: the waiting peer is told so by means of the spare one,
  * which other threads may snatch away meanwhile. */
-static void refuse_with_spare(struct front_door *door, int listening)
+static void refuse_with_spare(const struct ear *ear)
 {
+    struct front_door *door = ear->door;
     int fd;
 
     complain(door);
     if (door->spare >= 0)
         close(door->spare);
-    fd = accept4(listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    fd = accept4(ear->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0)
-        refuse_full(door->worker, fd);
+        refuse_full(ear, fd);
     take_spare(door);
     if (door->spare < 0)
         hold_breath(door);
@@ -177,8 +222,7 @@ static void refuse_with_spare(struct front_door *door, int listening)
 
 static void accept_some(uv_poll_t *poll, int status, int events)
 {
-    struct front_door *door = poll->data;
-    int listening = door->fds[poll - door->polls];
+    const struct ear *ear = container_of(poll, struct ear, poll);
 
     (void)events;
     if (status)
@@ -186,15 +230,15 @@ static void accept_some(uv_poll_t *poll, int status, int events)
     for (int i = 0; i < ACCEPTS_AT_ONCE; i++) {
         struct sockaddr_storage from;
         socklen_t size = sizeof(from);
-        int fd = accept4(listening, (struct sockaddr *)&from, &size,
+        int fd = accept4(ear->fd, (struct sockaddr *)&from, &size,
                          SOCK_NONBLOCK | SOCK_CLOEXEC);
 
         if (fd < 0) {
             if (errno == EMFILE || errno == ENFILE)
-                refuse_with_spare(door, listening);
+                refuse_with_spare(ear);
             return;
         }
-        receive(door->worker, fd, (struct sockaddr *)&from);
+        receive(ear, fd, (struct sockaddr *)&from);
     }
 }
 
@@ -209,19 +253,38 @@ static void breathe(struct wheel_node *node)
         return;
     }
     for (size_t i = 0; i < door->listening; i++)
-        uv_poll_start(&door->polls[i], UV_READABLE, accept_some);
+        uv_poll_start(&door->ears[i].poll, UV_READABLE, accept_some);
 }
 
-static enum err listen_to(struct front_door *door, int fd)
+static enum err listen_to(struct front_door *door, int fd,
+                          const struct greeting *greeting)
 {
-    uv_poll_t *poll = &door->polls[door->listening];
+    struct ear *ear = &door->ears[door->listening];
 
-    if (uv_poll_init(&door->worker->loop, poll, fd))
+    if (uv_poll_init(&door->worker->loop, &ear->poll, fd))
         return ERR_UNAVAILABLE;
-    poll->data = door;
-    door->fds[door->listening++] = fd;
-    uv_poll_start(poll, UV_READABLE, accept_some);
+    ear->door = door;
+    ear->poll.data = door;
+    ear->fd = fd;
+    ear->greeting = greeting;
+    door->listening++;
+    uv_poll_start(&ear->poll, UV_READABLE, accept_some);
     return ERR_NONE;
+}
+
+/* Takes the sockets out of the listener. */
+static enum err listen_to_all(struct front_door *door,
+                              struct listener *listener,
+                              const struct greeting *greeting)
+{
+    enum err rc = ERR_NONE;
+
+    while (listener->count && !rc) {
+        rc = listen_to(door, listener->fds[listener->count - 1], greeting);
+        if (!rc)
+            listener->count--;
+    }
+    return rc;
 }
 
 static void listening_closed(uv_handle_t *handle)
@@ -238,15 +301,15 @@ static void stop_listening(struct front_door *door)
         size_t i = --door->listening;
 
         door->closing++;
-        uv_close((uv_handle_t *)&door->polls[i], listening_closed);
-        close(door->fds[i]);
+        uv_close((uv_handle_t *)&door->ears[i].poll, listening_closed);
+        close(door->ears[i].fd);
     }
 }
 
 /* --- the door ----------------------------------------------------------- */
 
 enum err front_door_create(struct front_door **out, struct worker *worker,
-                           struct listener *listener, struct failure *why)
+                           struct listeners *listeners, struct failure *why)
 {
     struct front_door *door = mem_zalloc(sizeof(*door));
     enum err rc;
@@ -268,11 +331,12 @@ enum err front_door_create(struct front_door **out, struct worker *worker,
     rc = direct_host_create(&worker->direct, worker, pass_on);
     if (rc)
         goto destroy_http;
-    while (listener->count && !rc) {
-        rc = listen_to(door, listener->fds[listener->count - 1]);
-        if (!rc)
-            listener->count--;
-    }
+    rc = tcp_host_create(&worker->tcp, worker);
+    if (rc)
+        goto destroy_direct;
+    rc = listen_to_all(door, &listeners->http, &to_requests);
+    if (!rc)
+        rc = listen_to_all(door, &listeners->lines, &to_lines);
     if (rc)
         goto stop;
     *out = door;
@@ -280,6 +344,8 @@ enum err front_door_create(struct front_door **out, struct worker *worker,
 
 stop:
     stop_listening(door);
+    tcp_host_destroy(worker->tcp);
+destroy_direct:
     direct_host_destroy(worker->direct);
 destroy_http:
     http_host_destroy(worker->http);
@@ -300,6 +366,7 @@ bool front_door_turn(struct front_door *door)
     bool idle = ws_host_turn(worker->ws);
 
     idle = eio_host_turn(worker->eio) && idle;
+    idle = tcp_host_turn(worker->tcp) && idle;
     idle = direct_host_turn(worker->direct) && idle;
     idle = http_host_turn(worker->http) && idle;
     return idle && eio_host_idle(worker->eio);
@@ -312,6 +379,7 @@ void front_door_drain(struct front_door *door)
     direct_host_drain(door->worker->direct);
     http_host_drain(door->worker->http);
     ws_host_drain(door->worker->ws);
+    tcp_host_drain(door->worker->tcp);
 }
 
 bool front_door_empty(const struct front_door *door)
@@ -325,6 +393,8 @@ void front_door_close(struct front_door *door)
     front_door_drain(door);
     stream_close_all(door->worker);
     relay_close_all(door->worker);
+    tcp_host_destroy(door->worker->tcp);
+    door->worker->tcp = NULL;
     direct_host_destroy(door->worker->direct);
     door->worker->direct = NULL;
     http_host_destroy(door->worker->http);

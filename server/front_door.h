@@ -1,7 +1,8 @@
 /* The front door: accepts, and gives the socket to the direct host, which waits
  * for a request's whole head without taking it out of the socket and refuses
  * what is malformed; what that does not read itself goes from here to the
- * WebSocket host or to the HTTP host.
+ * WebSocket host or to the HTTP host. What comes to the port for lines goes to
+ * the TCP host.
  *
  * Errors   a peer's faults are answered (426, 431, 503 …) and closed.
  * Threads  the worker's loop; create before it runs.
@@ -12,11 +13,11 @@
 #include "server/listener.h"
 #include "server/worker.h"
 
-/* Creates the hosts as well and sets worker->direct, ->http and ->ws. Takes the
- * sockets out of `listener`. */
+/* Creates the hosts as well and sets worker->direct, ->http, ->ws and ->tcp.
+ * Takes the sockets out of `listeners`. */
 MUST_CHECK enum err front_door_create(struct front_door **out,
                                       struct worker *worker,
-                                      struct listener *listener,
+                                      struct listeners *listeners,
                                       struct failure *why);
 /* See http_host_turn(). */
 bool front_door_turn(struct front_door *door);

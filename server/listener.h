@@ -1,5 +1,5 @@
 /* The listening sockets of one worker: every worker has its own on the same
- * port (SO_REUSEPORT), so that the kernel spreads the connections.
+ * ports (SO_REUSEPORT), so that the kernel spreads the connections.
  *
  * Errors   ERR_BAD_REQUEST for an address that is none; ERR_UNAVAILABLE when
  *          the kernel refuses; both with words.
@@ -20,6 +20,12 @@ struct listener {
     size_t count;
     unsigned port; /* the one it got */
     char host[64]; /* as given */
+};
+
+/* What one worker listens on. */
+struct listeners {
+    struct listener http;
+    struct listener lines; /* raw TCP; count 0: not at all */
 };
 
 /* `address` is "HOST:PORT", "[::1]:PORT" or ":PORT" (every interface). A name

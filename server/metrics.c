@@ -17,6 +17,7 @@ static const char *const carried_by[BY_COUNT] = {
     [BY_MULTIPART] = "multipart",
     [BY_IFRAME] = "iframe",
     [BY_JSONP] = "jsonp",
+    [BY_TCP] = "tcp",
 };
 
 struct scrape {

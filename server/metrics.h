@@ -24,6 +24,7 @@ enum carried_by {
     BY_MULTIPART,
     BY_IFRAME,
     BY_JSONP,
+    BY_TCP,
     BY_COUNT
 };
 

@@ -228,7 +228,7 @@ static enum err start_recorder(struct worker *worker)
     return worker->recorder ? ERR_NONE : ERR_NOMEM;
 }
 
-static enum err open_parts(struct worker *worker, struct listener *listener,
+static enum err open_parts(struct worker *worker, struct listeners *listeners,
                            struct failure *why)
 {
     enum err rc = reader_create(&worker->reader, worker_store(worker));
@@ -244,7 +244,7 @@ static enum err open_parts(struct worker *worker, struct listener *listener,
     rc = hub_create(&worker->hub, worker);
     if (rc)
         goto destroy_recorder;
-    rc = front_door_create(&worker->door, worker, listener, why);
+    rc = front_door_create(&worker->door, worker, listeners, why);
     if (rc)
         goto destroy_hub;
     return ERR_NONE;
@@ -261,7 +261,7 @@ destroy_reader:
 }
 
 enum err worker_create(struct worker **out, struct server *server,
-                       unsigned index, struct listener *listener,
+                       unsigned index, struct listeners *listeners,
                        struct failure *why)
 {
     struct worker *worker = mem_zalloc(sizeof(*worker));
@@ -288,7 +288,7 @@ enum err worker_create(struct worker **out, struct server *server,
     rc = port_init(&worker->port, &worker->loop, announce);
     if (rc)
         goto close_loop;
-    rc = open_parts(worker, listener, why);
+    rc = open_parts(worker, listeners, why);
     if (rc)
         goto close_loop;
     *out = worker;

@@ -29,8 +29,9 @@ struct direct_host;
 struct http_host;
 struct ws_host;
 struct eio_host;
+struct tcp_host;
 struct server;
-struct listener;
+struct listeners;
 struct guests;
 
 struct worker {
@@ -51,6 +52,7 @@ struct worker {
     struct http_host *http;
     struct ws_host *ws;
     struct eio_host *eio;
+    struct tcp_host *tcp;
     uint64_t now_ms; /* monotonic, refreshed once per loop turn */
     bool draining;
     size_t calls; /* method calls in flight */
@@ -88,12 +90,13 @@ struct server {
     atomic_uint_fast64_t connections; /* open, over all workers */
     struct guests *guests;            /* by address */
     char url[128];                    /* http://localhost:8080 */
+    char tcp_url[128];                /* tcp://localhost:8081, or empty */
     struct mailbox main; /* the main thread's: receives each worker's `quiet` */
 };
 
-/* Takes the listening sockets out of `listener`. */
+/* Takes the listening sockets out of `listeners`. */
 MUST_CHECK enum err worker_create(struct worker **out, struct server *server,
-                                  unsigned index, struct listener *listener,
+                                  unsigned index, struct listeners *listeners,
                                   struct failure *why);
 MUST_CHECK enum err worker_run(struct worker *worker, struct failure *why);
 void worker_reload(struct worker *worker, struct config *config); /* refs it */

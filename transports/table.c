@@ -9,11 +9,14 @@ extern const struct transport stream_transport;
 extern const struct transport multipart_transport;
 extern const struct transport iframe_transport;
 extern const struct transport jsonp_transport;
+extern const struct transport tcp_transport;
 
 const struct transport *const transports[] = {
-    &websocket_transport, &sse_transport,    &longpoll_transport,
-    &poll_transport,      &stream_transport, &multipart_transport,
-    &iframe_transport,    &jsonp_transport,  NULL,
+    &websocket_transport, &sse_transport,
+    &longpoll_transport,  &poll_transport,
+    &stream_transport,    &multipart_transport,
+    &iframe_transport,    &jsonp_transport,
+    &tcp_transport,       NULL,
 };
 
 const struct transport *transport_find(struct span name)

@@ -32,7 +32,8 @@ struct farewell {
 struct transport {
     const char *name; /* in counters and the URL: "longpoll" → /v1/longpoll */
     enum carried_by by;
-    bool stream; /* greets with hello, gets heartbeats */
+    bool stream;   /* greets with hello, gets heartbeats */
+    bool own_port; /* is there only when a port for it is configured */
 
     /* HTTP transports: GET /v1/<name> arrived, identity already checked. Owns
      * the request from here on (answers it, also when it fails). NULL for

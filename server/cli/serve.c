@@ -169,38 +169,60 @@ static void close_loop(struct serving *serving)
 
 /* --- workers ------------------------------------------------------------ */
 
-static void name_url(struct server *server, const struct listener *listener)
+static void name_url(char *out, size_t room, const char *scheme,
+                     const struct listener *listener)
 {
     const char *host = listener->host;
     bool any = !*host || !strcmp(host, "0.0.0.0") || !strcmp(host, "::");
 
     if (any)
         host = "localhost";
-    snprintf(server->url, sizeof(server->url),
-             strchr(host, ':') ? "http://[%s]:%u" : "http://%s:%u", host,
-             listener->port);
+    snprintf(out, room, strchr(host, ':') ? "%s://[%s]:%u" : "%s://%s:%u",
+             scheme, host, listener->port);
 }
 
-/* The first takes the port, the others share it. */
+static void name_urls(struct server *server, const struct listeners *listeners)
+{
+    name_url(server->url, sizeof(server->url), "http", &listeners->http);
+    if (listeners->lines.count)
+        name_url(server->tcp_url, sizeof(server->tcp_url), "tcp",
+                 &listeners->lines);
+}
+
+/* On the ports that `out` holds from the worker before; 0: this is the first,
+ * which takes them. */
+static enum err listen_to_all(struct listeners *out,
+                              const struct config *config, struct failure *why)
+{
+    enum err rc =
+        listener_open(&out->http, config->listen, out->http.port, why);
+
+    if (rc || !*config->listen_tcp)
+        return rc;
+    rc = listener_open(&out->lines, config->listen_tcp, out->lines.port, why);
+    if (rc)
+        listener_close(&out->http);
+    return rc;
+}
+
+/* The first takes the ports, the others share them. */
 static enum err make_workers(struct serving *serving, size_t count,
                              struct failure *why)
 {
     struct server *server = &serving->server;
-    unsigned port = 0;
+    struct listeners listeners = {0};
 
     for (size_t i = 0; i < count; i++) {
-        struct listener listener;
-        enum err rc =
-            listener_open(&listener, server->config->listen, port, why);
+        enum err rc = listen_to_all(&listeners, server->config, why);
 
         if (rc)
             return rc;
-        port = listener.port;
         if (i == 0)
-            name_url(server, &listener);
-        rc = worker_create(&server->workers[i], server, (unsigned)i, &listener,
+            name_urls(server, &listeners);
+        rc = worker_create(&server->workers[i], server, (unsigned)i, &listeners,
                            why);
-        listener_close(&listener); /* what it has not taken */
+        listener_close(&listeners.http); /* what it has not taken */
+        listener_close(&listeners.lines);
         if (rc)
             return rc;
         serving->ports[server->worker_count++] = &server->workers[i]->port;
@@ -252,7 +274,8 @@ static enum err start_sequencer(struct serving *serving, struct failure *why)
  * try. */
 static void announce(const struct server *server)
 {
-    printf("Rung listens on %s\n", server->url);
+    printf("Rung listens on %s%s%s\n", server->url,
+           *server->tcp_url ? " and " : "", server->tcp_url);
     if (server->config->demo)
         printf("Try: TOKEN=$(curl -s %s/v1/demo.login -d '{\"user\":\"alice\"}'"
                " | sed 's/.*\"token\":\"\\([^\"]*\\)\".*/\\1/'); "
@@ -263,9 +286,9 @@ static void announce(const struct server *server)
                "{\"text\":\"hi\"}}'; echo\n",
                server->url, server->url, server->url);
     fflush(stdout);
-    trace(TRACE_INFO, "listening", "url=%s workers=%zu data=%s version=%s",
-          server->url, server->worker_count, server->config->data,
-          RUNG_VERSION);
+    trace(TRACE_INFO, "listening", "url=%s%s%s workers=%zu data=%s version=%s",
+          server->url, *server->tcp_url ? " tcp_url=" : "", server->tcp_url,
+          server->worker_count, server->config->data, RUNG_VERSION);
 }
 
 static enum err open_store(struct server *server, struct failure *why)

@@ -94,12 +94,13 @@ static enum err auth_refresh(struct call *call)
     return admit(call, &who);
 }
 
-static json_t *transport_names(void)
+static json_t *transport_names(const struct config *config)
 {
     json_t *names = json_array();
 
     for (size_t i = 0; transports[i]; i++)
-        if (json_array_append_new(names, json_string(transports[i]->name))) {
+        if ((!transports[i]->own_port || *config->listen_tcp) &&
+            json_array_append_new(names, json_string(transports[i]->name))) {
             json_decref(names);
             return NULL;
         }
@@ -114,10 +115,10 @@ static enum err session_info(struct call *call)
 
     cursor_write(cursor, store_epoch(store), store_head(store));
 
-    json_t *more =
-        json_pack("{s:s, s:s, s:{s:s, s:s}, s:o}", "cursor", cursor, "epoch",
-                  store_epoch(store), "server", "name", "rung", "version",
-                  RUNG_VERSION, "transports", transport_names());
+    json_t *more = json_pack("{s:s, s:s, s:{s:s, s:s}, s:o}", "cursor", cursor,
+                             "epoch", store_epoch(store), "server", "name",
+                             "rung", "version", RUNG_VERSION, "transports",
+                             transport_names(call->worker->config));
     json_t *info = describe(call->who);
 
     if (json_object_update_new(info, more)) {

@@ -573,8 +573,6 @@ const refusals = {
   'another subprotocol': [400, () =>
     ({ headers: { 'Sec-WebSocket-Protocol': 'chat' } })],
   'a body': [400, () => ({ headers: { 'Content-Length': '5' } })],
-  'a foreign Origin': [403, () =>
-    ({ headers: { Origin: 'http://elsewhere.example' } })],
 };
 
 const acceptances = {

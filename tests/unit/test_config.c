@@ -101,6 +101,7 @@ static void every_default_is_within_its_own_range(void **state)
     (void)state;
     assert_int_equal(config_defaults(&config), ERR_NONE);
     assert_string_equal(config->listen, "localhost:8080");
+    assert_string_equal(config->listen_tcp, "");
     assert_int_equal(config->user_rate, 2000);
     assert_int_equal(config->durability, DURABILITY_SYNC);
     assert_false(config->demo);
@@ -169,6 +170,9 @@ static void a_wrong_flag_names_itself_and_what_it_accepts(void **state)
     assert_refused(
         ARGS("--listen", "8080"),
         "--listen: '8080' is not HOST:PORT with a port from 0 to 65535");
+    assert_refused(ARGS("--listen-tcp", "nowhere"),
+                   "--listen-tcp: 'nowhere' is not HOST:PORT with a port from "
+                   "0 to 65535, or empty");
     assert_refused(ARGS("--user-rate"), "--user-rate: wants a value");
     assert_refused(ARGS("--help=me"), "--help=me: takes no value");
     assert_refused(ARGS("stray"), "'stray' is not expected here: serve takes "
