@@ -228,7 +228,7 @@ export class RungClient {
   leave(conversation: string): Promise<object>;
   /** A second client, with the same identity, that follows one conversation by seq. */
   follow(conversation: string, after: number): RungClient;
-  /** Forget what this device has kept: cursor, entries, unsent messages. */
+  /** Stop, and forget what this device has kept: cursor, entries, unsent messages. */
   forget(): Promise<void>;
   /** Any method of docs/PROTOCOL.md; rejects with a RungError. */
   call(method: string, params?: object): Promise<any>;

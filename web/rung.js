@@ -195,9 +195,10 @@ export class RungClient {
     return this.#history.page(params);
   }
 
-  /** Forget what this device has kept: cursor, entries, unsent messages. */
-  forget() {
-    return this.#cache.clear();
+  /** Stop, and forget what this device has kept: cursor, entries, unsent messages. */
+  async forget() {
+    this.close();
+    await this.#cache.clear();
   }
 
   /* ---- conversations ---- */

@@ -7,7 +7,7 @@ import { createRequire } from 'node:module';
 import { RUNG_BIN, Server } from '../lib/server.mjs';
 
 const CHROMIUM = process.env.RUNG_CHROMIUM ?? '/usr/bin/chromium';
-const PATIENCE_MS = 30_000;
+export const PATIENCE_MS = 30_000;
 
 /** Why the browser tests cannot run here, or false. */
 export function missing() {

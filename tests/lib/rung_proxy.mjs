@@ -17,6 +17,9 @@ export class RungProxy {
   #lines = new Set(); // {rung, close, mute}
   /** How often each rung was asked for. */
   asked = new Map();
+  /** What the proxy serves by itself, whether the server is there or not:
+   * (path) → {type, body}, or undefined. */
+  serves = () => undefined;
 
   static async open(port) {
     const proxy = new RungProxy();
@@ -71,7 +74,10 @@ export class RungProxy {
     return line;
   }
 
-  #request(req, res) {
+  async #request(req, res) {
+    const own = await this.serves(req.url);
+    if (own)
+      return res.writeHead(200, { 'content-type': own.type }).end(own.body);
     const { rung, mode } = this.#modeOf(req);
     if (mode === 'refuses')
       return req.socket.destroy();

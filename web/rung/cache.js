@@ -3,7 +3,8 @@
 // from seq `low` to `high`; what lies outside is asked for again.
 
 export class Cache {
-  #tables = null;
+  #tables = null; // null: closed
+  #opened = null; // the last that were open
   #stretches = new Map(); // conversation → {low, high}
   #changes = []; // to be written together
   #cursor;
@@ -26,7 +27,7 @@ export class Cache {
     for (const { conversation, low, high } of await tables.range('stretches'))
       if (!this.#stretches.has(conversation)) this.#stretches.set(conversation, { low, high });
     const outbox = await tables.range('outbox');
-    this.#tables = tables;
+    this.#tables = this.#opened = tables;
     this.#writeSoon();
     return { cursor: cursor ?? null, outbox: outbox.sort((a, b) => a.at - b.at).map(({ params }) => params) };
   }
@@ -102,13 +103,15 @@ export class Cache {
     while (this.#writing) await this.#writing;
   }
 
-  /** Forget everything: somebody logs out. */
+  /** Forget everything, when closed: somebody logs out. */
   async clear() {
     this.#stretches.clear();
     this.#changes = [];
     this.#cursor = undefined;
     await this.written();
-    await this.#tables?.clear('state', 'entries', 'stretches', 'outbox');
+    await this.#opened?.open();
+    await this.#opened?.clear('state', 'entries', 'stretches', 'outbox');
+    this.#opened?.close();
   }
 
   /** Until the next open(). */

@@ -94,9 +94,10 @@ export class Link {
       this.#wentDown({ error: new RungError('timeout', `${what} for ${Math.round(ms)} ms`) }));
   }
 
-  #wentDown(why) {
+  #wentDown({ error, final }) {
     if (!this.open) return;
     this.close();
-    this.#on.down(this, why);
+    const known = error instanceof RungError ? error : new RungError('disconnected', error.message, { cause: error });
+    this.#on.down(this, { error: known, final });
   }
 }
