@@ -1,7 +1,9 @@
 // Following the log: hello, live delivery, batches, both chains, two devices.
 
 import assert from 'node:assert/strict';
-import { beyond, clients, sequenced, streams } from '../lib/followers.mjs';
+import {
+  beyond, clients, duplexes, sequenced, streams,
+} from '../lib/followers.mjs';
 import { p2p, scenario, story } from '../lib/story.mjs';
 import { eventually } from '../lib/wait.mjs';
 
@@ -293,7 +295,7 @@ scenario('two transports of one person may be open at once', async (scene) => {
 });
 
 story('a heartbeat carries the head cursor', {
-  over: ['ws', ...streams],
+  over: [...duplexes, ...streams],
   env: { RUNG_HEARTBEAT_MS: '150' },
 }, async (scene) => {
   const [alice, bob, carol] = await scene.people('alice', 'bob', 'carol');

@@ -3,13 +3,13 @@
 
 import assert from 'node:assert/strict';
 import net from 'node:net';
-import { streams } from '../lib/followers.mjs';
+import { overHttp, streams } from '../lib/followers.mjs';
 import { raw } from '../lib/http.mjs';
 import { p2p, scenario, story } from '../lib/story.mjs';
 
 const friend = 'https://friend.example';
 const withFriend = { env: { RUNG_ALLOWED_ORIGINS: friend } };
-const overHttp = [...streams, 'longpoll', 'poll'];
+const answers = [...streams, 'longpoll', 'poll'];
 const types = {
   sse: 'text/event-stream',
   stream: 'application/x-ndjson',
@@ -17,8 +17,9 @@ const types = {
   iframe: 'text/html; charset=utf-8',
 };
 
-story('an origin that is not allowed is refused', withFriend,
-      async (scene) => {
+story('an origin that is not allowed is refused', {
+  ...withFriend, over: overHttp,
+}, async (scene) => {
   const bob = await scene.person('bob');
 
   for (const origin of ['https://evil.example', 'null',
@@ -64,7 +65,7 @@ scenario('CORS reflects only listed origins', withFriend, async (scene) => {
 const dated = /^Date: \w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT\r$/im;
 
 story('every answer says its date and which fields a page may read',
-      { ...withFriend, over: overHttp }, async (scene) => {
+      { ...withFriend, over: answers }, async (scene) => {
   const bob = await scene.person('bob');
   const { text } = await raw(
     scene.server.port,
@@ -137,7 +138,7 @@ scenario('a preflight tells a listed origin what it may do', withFriend,
 });
 
 story('HTTP/1.0 is answered and closed, without chunks',
-      { over: overHttp }, async (scene) => {
+      { over: answers }, async (scene) => {
   const [alice, bob] = await scene.people('alice', 'bob');
 
   await alice.send(bob, 'the-text');
@@ -193,7 +194,7 @@ scenario('two requests in one packet are both answered, in order',
 });
 
 story('HEAD answers as GET would, without a body and without parking',
-      { over: overHttp }, async (scene) => {
+      { over: answers }, async (scene) => {
   const bob = await scene.person('bob');
   const { text } = await raw(
     scene.server.port,
@@ -208,7 +209,9 @@ story('HEAD answers as GET would, without a body and without parking',
   assert.equal(body, '');
 });
 
-story('OPTIONS and other methods are told what is allowed', async (scene) => {
+story('OPTIONS and other methods are told what is allowed', {
+  over: overHttp,
+}, async (scene) => {
   const bob = await scene.person('bob');
   const target = `/v1/${scene.transport}`;
   const headers = { authorization: `Bearer ${bob.token}` };

@@ -2,7 +2,7 @@
 // nothing.
 
 import assert from 'node:assert/strict';
-import { clients, streams } from '../lib/followers.mjs';
+import { clients, duplexes, streams } from '../lib/followers.mjs';
 import { Refusal } from '../lib/http.mjs';
 import { scenario, story } from '../lib/story.mjs';
 import { sign } from '../lib/token.mjs';
@@ -34,7 +34,7 @@ story('an expired token ends the stream with token_expired after a grace', {
   assert.ok(Date.now() / 1000 >=
             JSON.parse(Buffer.from(bob.token.split('.')[1], 'base64url')).exp);
   assert.match(why(follower), /token_expired/);
-  if (end.code !== undefined && scene.transport === 'ws')
+  if (end.code !== undefined && duplexes.includes(scene.transport))
     assert.ok(end.code >= 4100 && end.code < 4200, `closed with ${end.code}`);
   const { status, json } = await bob.poll();
   assert.equal(status, 401);
@@ -42,7 +42,7 @@ story('an expired token ends the stream with token_expired after a grace', {
 });
 
 story('auth.refresh renews in place, without dropping the stream', {
-  over: ['ws', ...streams], apps, env: { RUNG_TOKEN_GRACE_MS: '200' },
+  over: [...duplexes, ...streams], apps, env: { RUNG_TOKEN_GRACE_MS: '200' },
 }, async (scene) => {
   const alice = await scene.person('alice', { app: 'red' });
   const bob = await scene.person('bob', { app: 'red', ttl: 2 });
@@ -51,7 +51,7 @@ story('auth.refresh renews in place, without dropping the stream', {
   const { exp } = JSON.parse(Buffer.from(bob.token.split('.')[1], 'base64url'));
   const renewed = scene.server.token(bob.name, { app: 'red' });
 
-  if (scene.transport === 'ws') {
+  if (duplexes.includes(scene.transport)) {
     const { error } = await follower.reply('auth.refresh', { token: renewed });
     assert.equal(error, undefined, JSON.stringify(error));
   } else {
@@ -134,8 +134,8 @@ story('nobody follows without saying who they are', everyone, async (scene) => {
   for (const token of [undefined, 'nonsense']) {
     const follower = await scene.follow(scene.transport, { token });
 
-    if (scene.transport === 'ws' && token === undefined) {
-      // a websocket may still say it in its first frame
+    if (duplexes.includes(scene.transport) && token === undefined) {
+      // it may still say it with its first method
       const reply = await follower.reply('session.info')
         .catch(() => ({ error: { code: 'unauthorized' } }));
       assert.equal(reply.error.code, 'unauthorized');
@@ -159,7 +159,9 @@ story('access_token= in the query is a token, too', everyone, async (scene) => {
   await follower.next('message');
 });
 
-story('a ticket opens one stream, once', { over: clients }, async (scene) => {
+story('a ticket opens one stream, once', {
+  over: clients.filter((name) => name !== 'tcp'),
+}, async (scene) => {
   const [alice, bob] = await scene.people('alice', 'bob');
   const { ticket } = await bob.call('ticket');
   const follower = await scene.follow(scene.transport, { query: { ticket } });

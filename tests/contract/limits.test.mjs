@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import http from 'node:http';
 import net from 'node:net';
+import { duplexes } from '../lib/followers.mjs';
 import { attached, p2p, scenario, story } from '../lib/story.mjs';
 import { eventually, pause, within } from '../lib/wait.mjs';
 
@@ -166,10 +167,11 @@ scenario('a peer that dawdles over its body is cut off', {
 });
 
 story('connections beyond the limit are refused, not left hanging', {
-  over: ['ws'], env: { RUNG_MAX_CONNECTIONS: '8', RUNG_WORKERS: '1' },
+  over: duplexes, env: { RUNG_MAX_CONNECTIONS: '8', RUNG_WORKERS: '1' },
 }, async (scene) => {
+  const { port } = new URL(scene.server.urlFor(scene.transport));
   const sockets = Array.from({ length: 12 }, () =>
-    net.connect(scene.server.port, '127.0.0.1'));
+    net.connect(port, '127.0.0.1'));
   scene.onClose(() => sockets.forEach((socket) => socket.destroy()));
   const closed = sockets.map((socket) => new Promise((resolve) => {
     socket.on('error', () => {});

@@ -1,7 +1,7 @@
 // One message: sent once, kept once, acknowledged, read, found again.
 
 import assert from 'node:assert/strict';
-import { clients, streams } from '../lib/followers.mjs';
+import { clients, duplexes, streams } from '../lib/followers.mjs';
 import { Refusal } from '../lib/http.mjs';
 import { p2p, scenario, story } from '../lib/story.mjs';
 
@@ -129,9 +129,9 @@ scenario('the list of conversations is newest first, with what is unread',
 });
 
 /** Bob has the message, in the idiom of his transport: a poll or a reconnect
- * presents the next cursor, a websocket may say it. */
+ * presents the next cursor, what goes both ways may say it. */
 async function present(bob, transport, follower, event) {
-  if (transport === 'ws') {
+  if (duplexes.includes(transport)) {
     await follower.reply('message.ack', { cursor: event.cursor });
   } else if (streams.includes(transport) || transport === 'eventsource') {
     follower.drop();

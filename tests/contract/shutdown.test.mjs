@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import http from 'node:http';
-import { clients } from '../lib/followers.mjs';
+import { clients, duplexes } from '../lib/followers.mjs';
 import { attached, scenario, story } from '../lib/story.mjs';
 import { eventually, within } from '../lib/wait.mjs';
 
@@ -27,7 +27,7 @@ story('shutdown while parked says bye with a delay', {
     assert.ok(bye.retry_after_ms >= 0);
   }
   const end = await follower.ending();
-  if (scene.transport === 'ws')
+  if (duplexes.includes(scene.transport))
     assert.equal(end.code, 1001);
   await stopped;
 });

@@ -5,7 +5,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { follow, streams } from '../lib/followers.mjs';
+import { duplexes, follow, streams } from '../lib/followers.mjs';
 import { handshake } from '../lib/frames.mjs';
 import { attached, scenario, story } from '../lib/story.mjs';
 import { eventually, within } from '../lib/wait.mjs';
@@ -13,9 +13,9 @@ import { eventually, within } from '../lib/wait.mjs';
 const blackHole = fileURLToPath(new URL('black_hole.py', import.meta.url));
 const beating = { RUNG_HEARTBEAT_MS: '1000' };
 
-/** Somebody who sends `request`; dark() cuts the cable. */
-async function vanishing(scene, request) {
-  const child = spawn('python3', [blackHole, String(scene.server.port)],
+/** Somebody who sends `request` to `port`; dark() cuts the cable. */
+async function vanishing(scene, port, request) {
+  const child = spawn('python3', [blackHole, String(port)],
                       { stdio: ['pipe', 'pipe', 'inherit'] });
   child.stdin.on('error', () => {});
   scene.onClose(() => child.kill('SIGKILL'));
@@ -32,15 +32,20 @@ const carriers = (server, transport) =>
   server.metric('rung_carriers', `"${transport}"`);
 
 story('whoever vanishes without a word is found and freed', {
-  over: ['ws', ...streams, 'longpoll', 'jsonp'], env: beating,
+  over: [...duplexes, ...streams, 'longpoll', 'jsonp'], env: beating,
 }, async (scene) => {
   const [alice, bob, carol] = await scene.people('alice', 'bob', 'carol');
   const { transport, server } = scene;
-  const query = `access_token=${bob.token}&cursor=${await bob.now()}` +
-    '&callback=f&wait=60';
-  const peer = await vanishing(scene, transport === 'ws'
-    ? handshake(`/v1/ws?${query}`)
-    : `GET /v1/${transport}?${query} HTTP/1.1\r\nHost: x\r\n\r\n`);
+  const cursor = await bob.now();
+  const query = `access_token=${bob.token}&cursor=${cursor}&callback=f&wait=60`;
+  const requests = {
+    ws: handshake(`/v1/ws?${query}`),
+    tcp: `${JSON.stringify({ method: 'auth',
+                             params: { token: bob.token, cursor } })}\n`,
+  };
+  const peer = await vanishing(
+    scene, new URL(server.urlFor(transport)).port, requests[transport] ??
+    `GET /v1/${transport}?${query} HTTP/1.1\r\nHost: x\r\n\r\n`);
   await attached(server, transport, 1);
   const beside = await carol.follow('ws');
 
@@ -54,7 +59,7 @@ story('whoever vanishes without a word is found and freed', {
 });
 
 story('whoever stops reading is let go, and comes back with its cursor', {
-  over: ['ws', ...streams], env: beating, timeout: 40000,
+  over: [...duplexes, ...streams], env: beating, timeout: 40000,
 }, async (scene) => {
   const [alice, bob, carol] = await scene.people('alice', 'bob', 'carol');
   const { conversation } = await alice.group([bob, carol]);

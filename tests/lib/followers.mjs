@@ -1,12 +1,13 @@
 // A follower is a client that moves a cursor along the log over one transport.
-// They differ only in how bytes come in: ws (npm ws), sse and stream (fetch, read
-// by hand), multipart (npm @fastify/busboy), iframe (a page's scripts, run),
+// They differ only in how bytes come in: ws (npm ws), tcp (a socket), sse and
+// stream (fetch, read by hand), multipart (npm @fastify/busboy), iframe (a page's scripts, run),
 // eventsource (npm eventsource), longpoll, poll, and jsonp (a script, run).
 //
 // The client rule, the same for all: advance the cursor first, then hand the
 // event on; drop what is not beyond the cursor.
 
 import http from 'node:http';
+import net from 'node:net';
 import vm from 'node:vm';
 import { Dicer } from '@fastify/busboy';
 import { EventSource } from 'eventsource';
@@ -16,8 +17,12 @@ import { pause, within } from './wait.mjs';
 
 /** What the contract runs over, and besides it the stock EventSource. */
 export const transports = ['ws', 'sse', 'longpoll', 'poll', 'stream',
-                           'multipart', 'iframe', 'jsonp'];
+                           'multipart', 'iframe', 'jsonp', 'tcp'];
 export const clients = [...transports, 'eventsource'];
+/** Both ways over one connection. */
+export const duplexes = ['ws', 'tcp'];
+/** What begins with an HTTP request. */
+export const overHttp = transports.filter((name) => name !== 'tcp');
 /** Responses without an end. */
 export const streams = ['sse', 'stream', 'multipart', 'iframe'];
 
@@ -218,10 +223,53 @@ class Follower {
   }
 }
 
-class WsFollower extends Follower {
-  name = 'ws';
+/** Both ways: `say(text, done)` is its own, and heard() takes what comes. */
+class DuplexFollower extends Follower {
   #replies = new Map();
   #id = 0;
+
+  heard(text) {
+    for (const line of text.split('\n')) {
+      if (line.trim() === '')
+        continue;
+      const object = JSON.parse(line);
+      if (object.event !== undefined) {
+        this.accept(object);
+        continue;
+      }
+      const reply = this.#replies.get(object.id);
+      if (reply) {
+        this.#replies.delete(object.id);
+        reply.resolve(object);
+      } else {
+        this.accept({ ...object, event: 'error' });
+      }
+    }
+  }
+
+  /** A method → the reply, {id, result} or {id, error}. */
+  reply(method, params = {}) {
+    const id = ++this.#id;
+    const answered = new Promise((resolve, reject) => {
+      this.#replies.set(id, { resolve, reject });
+    });
+    this.say(JSON.stringify({ id, method, params }), (error) => {
+      if (error)
+        this.#replies.get(id)?.reject(error);
+    });
+    return within(10000, answered, `the reply to ${method}`);
+  }
+
+  /** No reply comes any more. */
+  forsake(why) {
+    for (const { reject } of this.#replies.values())
+      reject(new Error(`${this.name}: ${why} before the reply`));
+    this.#replies.clear();
+  }
+}
+
+class WsFollower extends DuplexFollower {
+  name = 'ws';
 
   async open() {
     const url = withQuery(`${this.options.url}/v1/ws`, this.query())
@@ -249,9 +297,7 @@ class WsFollower extends Follower {
         this.broken = error;
     });
     socket.on('close', (code, reason) => {
-      for (const { reject } of this.#replies.values())
-        reject(new Error(`the websocket closed (${code}) before the reply`));
-      this.#replies.clear();
+      this.forsake(`closed (${code})`);
       if (refused)
         return;
       this.finish(code === 1006
@@ -267,35 +313,11 @@ class WsFollower extends Follower {
 
   #frame(data, binary) {
     this.options.onFrame?.(data, binary);
-    for (const line of data.toString('utf8').split('\n')) {
-      if (line.trim() === '')
-        continue;
-      const object = JSON.parse(line);
-      if (object.event !== undefined) {
-        this.accept(object);
-        continue;
-      }
-      const reply = this.#replies.get(object.id);
-      if (reply) {
-        this.#replies.delete(object.id);
-        reply.resolve(object);
-      } else {
-        this.accept({ ...object, event: 'error' });
-      }
-    }
+    this.heard(data.toString('utf8'));
   }
 
-  /** A method by frame → the reply, {id, result} or {id, error}. */
-  reply(method, params = {}) {
-    const id = ++this.#id;
-    const answered = new Promise((resolve, reject) => {
-      this.#replies.set(id, { resolve, reject });
-    });
-    this.socket.send(JSON.stringify({ id, method, params }), (error) => {
-      if (error)
-        this.#replies.get(id)?.reject(error);
-    });
-    return within(10000, answered, `the reply to ${method}`);
+  say(text, done) {
+    this.socket.send(text, done);
   }
 
   drop() {
@@ -312,6 +334,84 @@ class WsFollower extends Follower {
     clearTimeout(timer);
   }
 }
+
+/** Lines over a bare socket: who it is and where it stands go into `auth`. */
+class TcpFollower extends DuplexFollower {
+  name = 'tcp';
+  #text = '';
+  #decoder = new TextDecoder('utf-8', { fatal: true });
+
+  async open() {
+    const socket = net.connect({ port: new URL(this.options.url).port,
+                                 host: '127.0.0.1' });
+    this.socket = socket;
+    socket.setNoDelay(true);
+    socket.on('data', (bytes) => this.#bytes(bytes));
+    socket.on('error', (error) => { this.broken = error; });
+    socket.on('close', () => this.#closed());
+    await within(10000, new Promise((resolve) => {
+      socket.on('connect', resolve);
+      socket.on('close', resolve);
+    }), 'the socket opens');
+    const { access_token: token = this.options.token, ...query } = this.query();
+    if (token === undefined)
+      return this;
+    const hello = this.options.patient === false ? undefined
+      : Promise.race([this.seen('hello').catch(() => {}), this.ended]);
+    const answer = await this.reply('auth', { ...query, token })
+      .catch(() => ({}));
+    if (answer.error) {
+      const { error } = answer;
+      this.finish({ status: statuses[error.code], error });
+      socket.destroy();
+    }
+    await hello;
+    return this;
+  }
+
+  #bytes(bytes) {
+    const lines = (this.#text + this.#decoder.decode(bytes, { stream: true }))
+      .split('\n');
+    this.#text = lines.pop();
+    this.options.onLines?.(lines);
+    this.heard(lines.join('\n'));
+  }
+
+  /** The last line says what a close frame would. */
+  #closed() {
+    const last = this.events.at(-1);
+    this.forsake('closed');
+    if (last?.event === 'error' && last.close !== undefined)
+      this.finish({ code: last.close, reason: last.error.message,
+                    error: last.error });
+    else if (last?.event === 'bye')
+      this.finish({ code: farewells[last.error.code], reason: last.reason });
+    else
+      this.finish({ lost: true, error: this.broken });
+  }
+
+  say(text, done) {
+    this.socket.write(`${text}\n`, done);
+  }
+
+  drop() {
+    this.finish({ lost: true });
+    this.socket.destroy();
+  }
+
+  async close() {
+    if (this.socket.destroyed)
+      return;
+    const closed = new Promise((resolve) => this.socket.on('close', resolve));
+    this.socket.end();
+    const timer = setTimeout(() => this.socket.destroy(), 1000);
+    await closed;
+    clearTimeout(timer);
+  }
+}
+
+/** What the codes of `bye` are as close codes. */
+const farewells = { unavailable: 1001, token_expired: 4100, not_member: 4103 };
 
 /** Reads an event stream from bytes. An event counts only when its empty line
  * has come. */
@@ -714,6 +814,7 @@ function parse(text) {
 
 const kindsOfFollower = {
   ws: WsFollower,
+  tcp: TcpFollower,
   sse: SseFollower,
   stream: StreamFollower,
   multipart: MultipartFollower,

@@ -16,6 +16,7 @@ function abort(socket) {
 
 export class Proxy {
   #port;
+  #linePort;
   #server;
   #pairs = new Set();
   #stalled = false;
@@ -30,9 +31,12 @@ export class Proxy {
   budget = () => undefined;
   cuts = 0;
 
-  static async open(port) {
+  /** Before the server's `port`; with a `linePort`, who speaks JSON at once
+   * gets there instead. */
+  static async open(port, linePort) {
     const proxy = new Proxy();
     proxy.#port = port;
+    proxy.#linePort = linePort;
     proxy.#server = net.createServer({ allowHalfOpen: true },
                                      (down) => proxy.#join(down));
     await new Promise((resolve) => {
@@ -54,12 +58,17 @@ export class Proxy {
   }
 
   #join(down) {
-    const up = net.connect({ port: this.#port, host: '127.0.0.1',
-                             allowHalfOpen: true });
+    const up = new net.Socket({ allowHalfOpen: true });
+    const connect = (port) => up.connect({ port, host: '127.0.0.1' });
     const pair = { down, up, left: this.budget() };
     const over = () => this.#part(pair);
 
     this.#pairs.add(pair);
+    if (this.#linePort === undefined)
+      connect(this.#port);
+    else
+      down.once('data', ([first]) =>
+        connect(first === '{'.charCodeAt() ? this.#linePort : this.#port));
     this.#watch(pair);
     down.on('data', (bytes) =>
       this.#later(pair, () => this.#upwards(pair, bytes)));

@@ -27,6 +27,10 @@ const alarms = [
   /Assertion .* failed.*/,
 ];
 
+/** What it says first: where it listens, for HTTP and for lines. */
+const listening = new RegExp('http://127\\.0\\.0\\.1:(\\d+)' +
+                             '(?: and tcp://127\\.0\\.0\\.1:(\\d+))?\n');
+
 const children = new Set();
 process.on('exit', () => {
   for (const child of children)
@@ -70,6 +74,7 @@ export class Server {
   env;
   dir;
   port = 0;
+  linePort = 0; // of raw TCP
   stderr = '';
   stdout = '';
   ownsDir;
@@ -107,6 +112,7 @@ export class Server {
   /** The program and its arguments. */
   command() {
     return [RUNG_BIN, ['serve', '--listen', `127.0.0.1:${this.port}`,
+                       '--listen-tcp', `127.0.0.1:${this.linePort}`,
                        '--data', this.dir, ...(this.demo ? ['--demo'] : []),
                        ...this.args]];
   }
@@ -135,21 +141,27 @@ export class Server {
       child.stdout.on('data', (text) => {
         out += text;
         this.stdout += text;
-        const found = /http:\/\/127\.0\.0\.1:(\d+)/.exec(out);
+        const found = listening.exec(out);
         if (found)
-          resolve(Number(found[1]));
+          resolve(found.slice(1).map((port) => Number(port ?? 0)));
       });
       this.#ended.then(({ error, code, signal }) =>
         reject(error ?? new Error(`rung ended at once (${code ?? signal}): ` +
                                   this.stderr.slice(-2000))));
     });
     ready.catch(() => {});
-    this.port = await within(15000, ready, () =>
+    [this.port, this.linePort] = await within(15000, ready, () =>
       `the server says where it listens; stderr: ${this.stderr.slice(-2000)}`);
   }
 
   get url() {
-    return `http://127.0.0.1:${this.port}`;
+    return this.urlFor();
+  }
+
+  /** The same for raw TCP, whose followers take nothing of it but the port. */
+  urlFor(transport) {
+    const port = transport === 'tcp' ? this.linePort : this.port;
+    return `http://127.0.0.1:${port}`;
   }
 
   get pid() {

@@ -153,14 +153,15 @@ export class Scene {
   }
 
   async follow(transport, options) {
-    const follower = await follow(transport, { url: this.server.url,
-                                               ...options });
+    const url = this.server.urlFor(transport);
+    const follower = await follow(transport, { url, ...options });
     this.#closing.push(() => follower.close());
     return follower;
   }
 
   async proxy() {
-    const proxy = await Proxy.open(this.server.port);
+    const { port, linePort } = this.server;
+    const proxy = await Proxy.open(port, linePort);
     this.#closing.push(() => proxy.close());
     return proxy;
   }
