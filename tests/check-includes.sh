@@ -80,6 +80,9 @@ rule 'what the Engine.IO files share stays among them' \
 rule 'Engine.IO knows nothing of Socket.IO, nor either of a Rung session' \
     '(transports/(sio[_a-z]*|socketio)\.h|server/(session|hub|method)\.h)' \
     $(files | grep -E '^transports/eio[_a-z]*\.[ch]$')
+rule 'Socket.IO knows nothing of a Rung session' \
+    'server/(session|hub|method)\.h|transports/transport\.h' \
+    $(files | grep -E '^transports/sio_[a-z]*\.[ch]$|^transports/sio\.h$')
 rule '<jwt.h> lives in server/auth.c' 'jwt\.h' $(files ! -path 'server/auth.c')
 rule '<curl/curl.h> lives in server/cli/' 'curl/' $(files ! -path 'server/cli/*')
 rule '<jansson.h> lives where JSON is read' 'jansson\.h' \

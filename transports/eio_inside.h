@@ -166,7 +166,7 @@ void eio_take(struct eio_host *host, struct eio_exchange *exchange);
 void eio_take_expected(struct eio_host *host, struct eio_exchange *exchange);
 /* There: its peer has left. */
 void eio_take_left(struct eio_exchange *exchange);
-/* The waiting poll gets what waits, and what ends it. */
+/* The waiting poll gets what waits, or learns that nothing more will. */
 void eio_poll_flush(struct eio_session *session);
 /* … or just that. */
 void eio_poll_release(struct eio_session *session, enum eio_type type);

@@ -165,13 +165,17 @@ static void answer_poll(struct eio_session *session, enum eio_form form)
 
 #define ANSWER_MAX (1u << 20) /* bytes, unless one packet has more */
 
+/* A close packet comes alone: clients hear it before the messages in front of
+ * it. */
 void eio_poll_flush(struct eio_session *session)
 {
-    static const struct eio_packet bye = {.type = EIO_CLOSE};
     enum eio_form form = form_of(session);
     struct eio_answer answer;
-    bool over = false;
 
+    if (!session->count) {
+        eio_session_end(session, EIO_CLOSE);
+        return;
+    }
     buf_reset(&session->host->text);
     eio_answer_begin(&answer, &session->host->text, session->protocol, form,
                      span_of(session->poll->ask.index), ANSWER_MAX);
@@ -182,12 +186,8 @@ void eio_poll_flush(struct eio_session *session)
             break;
         drop_first(session);
     }
-    if (session->state == EIO_CLOSING && !session->count)
-        over = eio_answer_add(&answer, &bye);
     eio_answer_end(&answer);
     answer_poll(session, form);
-    if (over)
-        eio_session_end(session, EIO_CLOSE);
 }
 
 void eio_poll_release(struct eio_session *session, enum eio_type type)

@@ -22,6 +22,7 @@ extern struct conformance_options conformance;
 
 extern const struct ws_handler echo_handler;  /* echo.c */
 extern const struct eio_server engine_server; /* engine.c */
+extern const struct eio_server chat_server;   /* chat.c */
 void conformance_eio(const struct config *config, struct eio_options *out);
 
 #endif

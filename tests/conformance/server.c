@@ -27,7 +27,8 @@ extern const struct ws_handler eio_ws_handler;
 /* Instead of the server's own tables: */
 const struct ws_handler *const ws_handlers[] = {
     &websocket_handler, &echo_handler, &eio_ws_handler, NULL};
-const struct eio_server *const eio_servers[] = {&engine_server, NULL};
+const struct eio_server *const eio_servers[] = {&engine_server, &chat_server,
+                                                NULL};
 
 /* --- the command line ----------------------------------------------------- */
 
@@ -37,7 +38,8 @@ static int help(FILE *out, int status)
         "usage: conformance_server [option value]...\n\n"
         "rung serve --demo on 127.0.0.1, whose data goes away with it, and\n"
         "  /echo        WebSocket: every message comes back\n"
-        "  /engine.io/  Engine.IO: every message comes back\n\n"
+        "  /engine.io/  Engine.IO: every message comes back\n"
+        "  /socket.io/  Socket.IO: /, /custom, /admin\n\n"
         "  --port P             0, the default, takes any\n"
         "  --ping-interval MS   of Engine.IO (25000)\n"
         "  --ping-timeout MS    of Engine.IO (20000)\n"
