@@ -830,6 +830,7 @@ static const struct {
     {"message.history", "{'conversation':'%s'}"},
     {"message.ack", "{'conversation':'%s','seq':1}"},
     {"message.read", "{'conversation':'%s','seq':1}"},
+    {"message.trace", "{'conversation':'%s','seq':1}"},
     {"conversation.get", "{'conversation':'%s'}"},
     {"conversation.invite", "{'conversation':'%s','user':'dan'}"},
     {"conversation.join", "{'conversation':'%s'}"},
@@ -1234,6 +1235,7 @@ static void a_read_survives_any_failing_allocation(void **state)
         {"message.history", "{'conversation':'0:2:g'}"},
         {"conversation.get", "{'conversation':'0:2:g'}"},
         {"conversation.list", "{}"},
+        {"message.trace", "{'conversation':'0:2:g','seq':2}"},
         {"session.info", "{}"},
         {"ticket", "{}"},
     };
