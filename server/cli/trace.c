@@ -139,31 +139,36 @@ static void write_whom(char *out, size_t room, const json_t *step)
 }
 
 /* How many tenths of a power of ten; 0.1 ms is the least that shows. */
-static int tenths(double ms)
+static int tenths(json_int_t us)
 {
+    uint64_t left = us > 0 ? 1000 + 10 * (uint64_t)us : 0;
     int count = 0;
 
-    for (double left = 1 + 10 * ms; left > 1.1; left /= 1.2589)
+    while (left > 1100) {
+        left = left * 794 / 1000; /* 10 to the power of -0.1 */
         count++;
+    }
     return count;
 }
 
 /* Logarithmic: what takes a millisecond and what takes an hour both show. */
-static int bar(double ms, double whole_ms)
+static int bar(json_int_t us, json_int_t whole_us)
 {
-    int whole = tenths(whole_ms);
+    int whole = tenths(whole_us);
 
-    return whole ? BAR_WIDTH * tenths(ms) / whole : 0;
+    return whole ? BAR_WIDTH * tenths(us) / whole : 0;
 }
 
-static void print_step(const json_t *step, json_int_t begin_us, double whole_ms)
+static void print_step(const json_t *step, json_int_t begin_us,
+                       json_int_t end_us)
 {
-    double ms = (double)(number(step, "at_us") - begin_us) / 1000;
+    json_int_t us = number(step, "at_us") - begin_us;
+    int size = bar(us, end_us - begin_us);
     char whom[200];
-    int size = bar(ms, whole_ms);
 
     write_whom(whom, sizeof(whom), step);
-    printf("%10.1f  %-13s %-32s ", ms, string(step, "step"), whom);
+    printf("%10.1f  %-13s %-32s ", (double)us / 1000, string(step, "step"),
+           whom);
     for (int i = 0; i < size; i++)
         (void)putchar('-');
     (void)puts("*");
@@ -179,8 +184,7 @@ static void print_trace(const json_t *trace)
 
     print_head(trace, begin_us);
     for (size_t i = 0; i < count; i++)
-        print_step(json_array_get(steps, i), begin_us,
-                   (double)(end_us - begin_us) / 1000);
+        print_step(json_array_get(steps, i), begin_us, end_us);
     if (hidden)
         printf("\nwritten to others, too, at least %" JSON_INTEGER_FORMAT
                " times\n",
