@@ -51,7 +51,8 @@ enum durability { DURABILITY_SYNC, DURABILITY_RELAXED };
     T(header_timeout_ms, NUMBER, "10000", 100, 600000,                         \
       "time a peer has for a request's head, and for the first ws frame")      \
     T(body_timeout_ms, NUMBER, "30000", 100, 600000,                           \
-      "time a peer has for a request's body, and to take an answer")           \
+      "time a peer has for a request's body or a ws message, and to take "     \
+      "an answer")                                                             \
     T(idle_timeout_ms, NUMBER, "75000", 1000, 3600000,                         \
       "time a keep-alive connection may wait between two requests")            \
     T(max_message_bytes, NUMBER, "65536", 1024, 16777216,                      \

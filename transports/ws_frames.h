@@ -45,6 +45,12 @@ struct ws_piece {
 
 enum ws_found { WS_MORE, WS_PIECE, WS_FAULT };
 
+/* A frame or a message has begun and is not whole. */
+static inline bool ws_frames_under_way(const struct ws_frames *in)
+{
+    return in->head_size || in->message;
+}
+
 /* Take the next piece from the *size bytes at *data, and move both on. WS_MORE:
  * everything is taken. */
 enum ws_found ws_frames_next(struct ws_frames *in, char **data, size_t *size,

@@ -179,6 +179,8 @@ static void ws_pause(struct peer *peer, bool paused)
     struct ws_peer *ws = ws_of(peer);
 
     ws->paused = paused;
+    if (paused)
+        ws_end_pace(ws);
     if (!paused && ws->unread)
         ws_flush_later(peer);
 }
@@ -274,6 +276,7 @@ static void gone(struct ws_peer *ws)
         poller_remove(&host->worker->poller, ws->fd, &ws->watch);
     ws->wsi = NULL;
     wheel_disarm(&ws->peer.deadline);
+    ws_end_pace(ws);
     ws_drop_message(ws);
     shared_unref(ws->pong);
     list_remove(&ws->link);
@@ -473,6 +476,7 @@ void ws_host_adopt(struct ws_host *host, int fd, const struct head *head,
     ws->fd = fd;
     list_init(&ws->later);
     wheel_node_init(&ws->peer.deadline, deadline_passed);
+    wheel_node_init(&ws->whole, ws_too_slow);
     wheel_arm(&host->worker->wheel, &ws->peer.deadline,
               clock_mono_ms() + host->worker->config->header_timeout_ms);
     list_append(&host->peers, &ws->link);

@@ -60,6 +60,8 @@ struct ws_peer {
     struct shared *pong;      /* a frame owed to a full socket, or NULL */
     const char *close_reason; /* static */
     size_t max_bytes;         /* of a message; 0: as the config has it */
+    bool begun;               /* `whole` runs */
+    struct wheel_node whole;  /* until when what has begun must have come */
 };
 
 static inline struct ws_peer *ws_of(struct peer *peer)

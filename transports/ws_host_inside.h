@@ -36,6 +36,11 @@ void ws_linger(struct ws_peer *ws);
 
 /* One read of a turn; what it leaves is for the next. */
 void ws_read_some(struct ws_peer *ws);
+/* What has begun may take its time from now on anew: it came to an end, or is
+ * not being read. */
+void ws_end_pace(struct ws_peer *ws);
+/* ws->whole: it took too long. */
+void ws_too_slow(struct wheel_node *node);
 /* Forget a message that has come in part. */
 void ws_drop_message(struct ws_peer *ws);
 

@@ -1,5 +1,6 @@
 /* What a WebSocket peer sends: messages put together, pings answered, its close
  * heard; and the close code for whatever RFC 6455 forbids. */
+#include "server/base/clock.h"
 #include "server/utf8.h"
 #include "transports/ws_host_inside.h"
 
@@ -143,6 +144,37 @@ static void hear_data(struct ws_peer *ws, const struct ws_piece *piece)
     }
 }
 
+/* --- its pace ------------------------------------------------------------- */
+
+void ws_end_pace(struct ws_peer *ws)
+{
+    wheel_disarm(&ws->whole);
+    ws->begun = false;
+}
+
+/* However many bytes drip in, a message has as long as a request's body. */
+static void begin_pace(struct ws_peer *ws)
+{
+    struct worker *worker = ws->peer.worker;
+
+    if (ws->begun || ws->paused || ws->peer.close_code ||
+        !ws_frames_under_way(&ws->frames))
+        return;
+    ws->begun = true;
+    wheel_arm(&worker->wheel, &ws->whole,
+              clock_mono_ms() + worker->config->body_timeout_ms);
+}
+
+void ws_too_slow(struct wheel_node *node)
+{
+    struct ws_peer *ws = container_of(node, struct ws_peer, whole);
+
+    ws->begun = false;
+    peer_close(&ws->peer, 1008, "a message must come within body_timeout_ms");
+}
+
+/* --- what has come -------------------------------------------------------- */
+
 static void hear(struct ws_peer *ws, const struct ws_piece *piece)
 {
     if (piece->kind != WS_PING)
@@ -166,10 +198,14 @@ static void take(struct ws_peer *ws, char *data, size_t size)
         found = ws_frames_next(&ws->frames, &data, &size, &piece);
         if (found == WS_PIECE)
             hear(ws, &piece);
+        if (!ws_frames_under_way(&ws->frames))
+            ws_end_pace(ws);
     }
     send_pongs(ws);
     if (found == WS_FAULT)
         fail_peer(ws, 1002, ws->frames.fault);
+    else
+        begin_pace(ws);
 }
 
 void ws_read_some(struct ws_peer *ws)
