@@ -203,6 +203,7 @@ async function logIn({ user, token, app, getToken }) {
   const client = new RungClient({
     device: deviceId(), // a device for each tab: so there is no other to share a stream with
     tabs: false,
+    cache: false,
     storage: store,
     memory: store,
     transport: store.getItem('rung.transport') ?? 'auto',
