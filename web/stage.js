@@ -68,8 +68,8 @@ const GREETINGS = {
 };
 
 function greet({ client, side }, peer) {
-  client.sendMessage({ to: peer, client_msg_id: `hello-${peer}`, body: { text: t(GREETINGS[side]) } })
-    .catch(() => {}); // it was said in another language
+  client.call('message.send', { to: peer, client_msg_id: `hello-${peer}`, body: { text: t(GREETINGS[side]) } })
+    .catch(() => {}); // it was said before, in another language
 }
 
 async function begin() {

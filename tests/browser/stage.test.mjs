@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import { test } from 'node:test';
-import { givenBrowser, givenPage, givenServer, givenStage, missing, paneOf, standsOn } from './given.mjs';
+import { givenBrowser, givenPage, givenServer, givenStage, missing, openListed, paneOf, standsOn } from './given.mjs';
 import { eventually } from '../lib/wait.mjs';
 
 const skip = missing();
@@ -215,4 +215,14 @@ for (const colorScheme of ['light', 'dark'])
     await chat.click('#qr-open');
     await chat.waitForSelector('#qr-code svg');
     await accessible(chat, 'QR code');
+    await chat.click('#qr-back');
+    await chat.fill('#login-name', 'alice');
+    await chat.click('#login-button');
+    await openListed(chat, '0:1:alice:bob');
+    await accessible(chat, 'chat');
+    await chat.click('#chat-info');
+    await accessible(chat, 'members');
+    await chat.keyboard.press('Escape');
+    await chat.click('#new-chat');
+    await accessible(chat, 'new conversation');
   });

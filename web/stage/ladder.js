@@ -19,6 +19,12 @@ const ABOUT = {
 
 const clock = (at) => new Date(at).toLocaleTimeString(locale, { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
 
+/* Why a rung is as it is, in the client's words. */
+function reason(why) {
+  const [, what, ms] = /^(.*) (?:in|for) (\d+) ms$/.exec(why) ?? [null, why, null];
+  return ms ? t('{what} ({ms} ms)', { what: t(what), ms }) : t(what);
+}
+
 /* From the other person to this one, by this rung. */
 function latencyOf(person, rung) {
   const list = person.audit.latencies.get(rung) ?? [];
@@ -68,8 +74,8 @@ export class Ladder {
       const from = stood;
       stood = rung;
       const passed = (tried ?? []).filter((one) => one.rung !== rung && one.state === 'failed')
-        .map((one) => `${nameOf(one.rung)}: ${t(one.why)}`);
-      this.#tell(person, from, rung, passed.length > 0 ? passed.join(t(', ')) : t(why));
+        .map((one) => `${nameOf(one.rung)}: ${reason(one.why)}`);
+      this.#tell(person, from, rung, passed.length > 0 ? passed.join(t(', ')) : reason(why));
     });
   }
 
@@ -110,7 +116,7 @@ export class Ladder {
   }
 
   #words(is, wall, known, latency) {
-    const why = known?.why ? t(known.why) : '';
+    const why = known?.why ? reason(known.why) : '';
     const again = known?.retryAt ? t('again at {time}', { time: clock(known.retryAt) }) : '';
     switch (is) {
       case 'live':
