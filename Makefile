@@ -246,6 +246,9 @@ lint-cppcheck:
 
 # ---- pages that are made ---------------------------------------------------
 
+screenshots: all # docs/demo*.png, of the README
+	RUNG_BIN="$(abspath $B/rung)" node tests/browser/screenshot.mjs
+
 docs/CLIENTS.md: FORCE # from clients/
 	@sh tools/include_clients.sh
 
@@ -302,6 +305,6 @@ deps-test: deps
 	    (cd tests && npm ci --no-audit --no-fund && \
 	     touch node_modules/.package-lock.json)
 
-.PHONY: all run install clean packets test test-all test-c test-js test-includes fuzz \
+.PHONY: all run install screenshots clean packets test test-all test-c test-js test-includes fuzz \
         fuzz-run bench format lint lint-format lint-tidy lint-cppcheck deps \
         deps-test FORCE
