@@ -53,17 +53,48 @@ struct call *call_make(struct peer *by, enum deed deed,
     return call;
 }
 
+static bool comes_before(const struct call *a, const struct call *b)
+{
+    return a->counted && a->by == b->by && a->conversation == b->conversation &&
+           a->counted < b->counted;
+}
+
+void call_count(struct call *call)
+{
+    uint64_t last = 0;
+
+    for (size_t i = 0; i < count; i++)
+        if (all[i]->by == call->by && all[i]->counted > last &&
+            all[i]->conversation == call->conversation)
+            last = all[i]->counted;
+    call->counted = last + 1;
+}
+
 struct call *call_again(const struct call *call)
 {
     struct call *again = call_make(call->by, call->deed, call->conversation);
 
     again->user = call->user;
     again->mark = call->mark;
+    again->counted = call->counted;
     memcpy(again->id, call->id, sizeof again->id);
     return again;
 }
 
 /* --- asking --------------------------------------------------------------- */
+
+static void write_send(const struct call *call, char *out, size_t size)
+{
+    char counted[48] = "";
+
+    if (call->counted)
+        (void)snprintf(counted, sizeof counted, "\"client_seq\":%llu,",
+                       (unsigned long long)call->counted);
+    (void)snprintf(out, size,
+                   "{\"conversation\":\"%s\",\"client_msg_id\":\"%s\",%s"
+                   "\"body\":\"%s\"}",
+                   call->conversation, call->id, counted, call->id);
+}
 
 static void write_params(const struct call *call, char *out, size_t size)
 {
@@ -71,10 +102,7 @@ static void write_params(const struct call *call, char *out, size_t size)
 
     switch (call->deed) {
     case SEND:
-        (void)snprintf(out, size,
-                       "{\"conversation\":\"%s\",\"client_msg_id\":\"%s\","
-                       "\"body\":\"%s\"}",
-                       name, call->id, call->id);
+        write_send(call, out, size);
         break;
     case READ:
         (void)snprintf(out, size, "{\"conversation\":\"%s\",\"seq\":%llu}",
@@ -206,7 +234,9 @@ static void refused(struct call *call, const json_t *error)
     (void)snprintf(call->code, sizeof call->code, "%s", code ? code : "?");
     if (strcmp(call->code, "token_expired") == 0)
         peer_token_for(call->by, 3600);
-    if (!passes(call->code)) {
+    /* What has overtaken another is asked again behind it. */
+    if (!passes(call->code) &&
+        !(call->counted && strcmp(call->code, "conflict") == 0)) {
         over(call, 400, NULL);
         return;
     }
@@ -334,15 +364,30 @@ static size_t out_on(const struct peer *peer, int out)
     return found;
 }
 
+/* The first of those that are counted is waited for: any number may be it. */
+static bool must_wait(const struct call *call)
+{
+    for (size_t i = 0; call->counted && i < count; i++)
+        if (all[i]->counted == 1 && !all[i]->over && comes_before(all[i], call))
+            return true;
+    return false;
+}
+
+/* Not always the oldest: they may overtake each other. */
 static struct call *waiting(const struct peer *peer)
 {
+    struct call *found = NULL;
+
     list_each (node, &peer->calls) {
         struct call *call = container_of(node, struct call, link);
 
-        if (call->out == IDLE)
-            return call;
+        if (call->out != IDLE || must_wait(call))
+            continue;
+        found = call;
+        if (chance_percent(run_chance(), 80))
+            break;
     }
-    return NULL;
+    return found;
 }
 
 static bool give_up(struct call *call)

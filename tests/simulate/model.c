@@ -397,6 +397,22 @@ static void check_call(const struct call *call)
                    call->by->user, call->code);
 }
 
+/* What a device counted stands in the log in that order; that its answer says
+ * where it stands was checked. */
+static void check_order(const struct call *call)
+{
+    for (size_t i = 0; i < calls_count(); i++) {
+        const struct call *later = calls_all(i);
+
+        if (later->by == call->by && later->status == 200 &&
+            later->conversation == call->conversation &&
+            later->counted > call->counted && later->lsn < call->lsn)
+            story_fail("%s/%s: %s, counted %llu, was overtaken", call->by->user,
+                       call->by->device, call->id,
+                       (unsigned long long)call->counted);
+    }
+}
+
 static bool may_see(const struct peer *peer, const struct fact *fact)
 {
     if (!fact->seq)
@@ -456,6 +472,9 @@ void model_check(const char *dir)
     read_log(dir);
     for (size_t i = 0; i < calls_count(); i++)
         check_call(calls_all(i));
+    for (size_t i = 0; i < calls_count(); i++)
+        if (calls_all(i)->counted && calls_all(i)->status == 200)
+            check_order(calls_all(i));
     for (size_t i = 0; i < PEERS; i++)
         check_shown(&peers[i]);
     for (size_t i = 0; i < told_count; i++)

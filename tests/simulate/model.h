@@ -1,7 +1,8 @@
 /* What must be true of a run, whatever happened in it:
  *
  * - the log holds every message that was answered, where the answer said, once;
- *   none that was refused; seqs without a gap;
+ *   none that was refused; seqs without a gap; what a device counts
+ *   (client_seq) in its order;
  * - each client was shown exactly what its user may see, once, in order;
  * - receipts only grow, and say nothing that did not happen: `delivered` not
  *   before a device presented a cursor beyond, `read` not before it was said.

@@ -26,6 +26,7 @@ struct call {
     const char *user;  /* INVITE: whom */
     char id[24];       /* SEND: client_msg_id, and the text */
     uint64_t mark;     /* READ: a seq; ACK: an lsn */
+    uint64_t counted;  /* SEND: its client_seq; 0: none */
     uint64_t asked_us; /* when, on the line that it is out on */
     enum { IDLE, ON_LINE, ON_SOCKET } out;
     unsigned tries;
@@ -91,6 +92,8 @@ void peer_token_for(struct peer *peer, uint64_t seconds);
 
 struct call *call_make(struct peer *by, enum deed deed,
                        const char *conversation);
+/* A SEND whose place among those of its device is kept (client_seq). */
+void call_count(struct call *call);
 /* Once more what was answered already. */
 struct call *call_again(const struct call *call);
 void calls_drop(struct peer *peer); /* the connection breaks */

@@ -60,9 +60,9 @@ const sabotages = [
   ['a full socket is written to', 'transports/stream_conn.c',
    'return !stream_full(conn);\n}\n\nvoid stream_finish',
    'return true;\n}\n\nvoid stream_finish'],
-  ['a WebSocket loses the burst that it put off', 'transports/websocket.c',
-   '        frames[count++] = span_of_shared(burst_bytes(held, FORMAT_FRAME));',
-   '        (void)burst_bytes(held, FORMAT_FRAME);'],
+  ['a WebSocket loses the burst that it put off', 'transports/duplex.c',
+   '        pieces[count++] = span_of_shared(burst_bytes(held, wire->format));',
+   '        (void)burst_bytes(held, wire->format);'],
   ['letters are received newest first', 'server/base/mailbox.c',
    'newest->next = oldest;\n        oldest = newest;\n        newest = next;\n' +
    '    }\n    return oldest;',

@@ -38,12 +38,16 @@ static void send_one(struct chance *chance)
     unsigned count = (unsigned)chance_between(chance, 1, 4);
 
     /* Whoever is not in it learns that, too. */
-    for (struct peer *by = somebody(chance); count; count--)
-        call_make(by, SEND,
-                  room == 0 ? "0:1:alice:bob"
-                  : room == 1 && by >= &peers[3] && by <= &peers[4]
-                      ? rooms[1]
-                      : rooms[2 + room % (ROOMS - 2)]);
+    for (struct peer *by = somebody(chance); count; count--) {
+        bool ordered = room == 0 && by <= &peers[2];
+
+        if (ordered)
+            call_count(call_make(by, SEND, rooms[0]));
+        else if (room == 1 && by >= &peers[3] && by <= &peers[4])
+            call_make(by, SEND, rooms[1]);
+        else
+            call_make(by, SEND, rooms[2 + room % (ROOMS - 2)]);
+    }
 }
 
 static void send_again(struct chance *chance)
