@@ -278,7 +278,7 @@ static void hear(struct tcp_peer *tcp, struct span line)
         tcp_close(peer, 1007, "text must be UTF-8");
 }
 
-static void take(struct tcp_peer *tcp, char *data, size_t size)
+static void take(struct tcp_peer *tcp, const char *data, size_t size)
 {
     struct peer *peer = &tcp->peer;
     size_t most = peer->worker->config->max_message_bytes;

@@ -10,7 +10,7 @@ static bool is_blank(char c)
 
 /* Drop what is blank before the first line. Whether nothing speaks against what
  * comes then, by its first byte. */
-static bool is_ours(struct tcp_lines *in, char **data, size_t *size)
+static bool is_ours(struct tcp_lines *in, const char **data, size_t *size)
 {
     while (!in->spoken && *size && is_blank(**data)) {
         ++*data;
@@ -49,8 +49,9 @@ static void forget_handed(struct tcp_lines *in)
     in->handed = false;
 }
 
-enum lines_found tcp_lines_next(struct tcp_lines *in, size_t max, char **data,
-                                size_t *size, struct span *line)
+enum lines_found tcp_lines_next(struct tcp_lines *in, size_t max,
+                                const char **data, size_t *size,
+                                struct span *line)
 {
     enum lines_found found = LINES_LINE;
 

@@ -30,8 +30,9 @@ enum lines_found {
 
 /* Take the next line of at most `max` bytes that is not empty from the *size
  * bytes at *data, and move both on. */
-enum lines_found tcp_lines_next(struct tcp_lines *in, size_t max, char **data,
-                                size_t *size, struct span *line);
+enum lines_found tcp_lines_next(struct tcp_lines *in, size_t max,
+                                const char **data, size_t *size,
+                                struct span *line);
 /* Nothing more comes: the line that nothing ended. False: there is none. */
 bool tcp_lines_rest(struct tcp_lines *in, struct span *line);
 void tcp_lines_fini(struct tcp_lines *in);

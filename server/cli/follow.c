@@ -1,18 +1,21 @@
-/* The four ways of moving a cursor, as a client sees them. */
+/* The ways of moving a cursor, as a client sees them. */
 #include "server/cli/follow.h"
 
+#include "server/base/clock.h"
 #include "server/cli/interrupt.h"
 #include "server/cli/sse_reader.h"
 #include "server/cli/ws_client.h"
+#include "transports/tcp_lines.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define SILENCE_FIRST_MS 60000
-#define SILENCE_SLACK_MS 5000
+#define LINE_MAX_BYTES ((size_t)64 << 20)
 #define POLL_TIMEOUT_MS 15000
 #define POLL_PAUSE_MAX_MS 60000
+#define NAP_MS 100
 
 /* --- events --------------------------------------------------------------- */
 
@@ -38,10 +41,12 @@ static void note(struct follower *f, const json_t *event)
 
     f->heard = true;
     if (strcmp(kind, "hello") == 0 && beat_ms)
-        f->silence_ms = 2 * beat_ms + SILENCE_SLACK_MS;
+        f->silence_ms = 2 * beat_ms;
     if (strcmp(kind, "bye") == 0) {
         f->bye = true;
         f->bye_ms = (uint32_t)(number(event, "retry_after_ms") & INT32_MAX);
+        f->bye_err = remote_err_by_code(json_string_value(
+            json_object_get(json_object_get(event, "error"), "code")));
     }
 }
 
@@ -78,6 +83,25 @@ static void idle(void *arg)
     struct follower *f = arg;
 
     f->idle(f);
+}
+
+static void accepted(void *arg)
+{
+    struct follower *f = arg;
+
+    f->accepted(f);
+}
+
+static bool cancelled(const struct follower *f)
+{
+    return f->cancelled && atomic_load(f->cancelled);
+}
+
+static enum err refused(struct follower *f, const struct http_answer *answer,
+                        struct failure *why)
+{
+    f->ours = remote_in_our_words(answer);
+    return remote_refusal(answer, why);
 }
 
 /* Why the stream is over, once it is. */
@@ -161,6 +185,9 @@ static enum err follow_ws(struct follower *f, struct failure *why)
                                         .silence_ms = &f->silence_ms,
                                         .message = ws_message,
                                         .idle = idle,
+                                        .accepted = accepted,
+                                        .cancelled = f->cancelled,
+                                        .close_code = &f->close_code,
                                         .arg = f};
 
     if (!make_url(f, "ws", false, url))
@@ -168,7 +195,34 @@ static enum err follow_ws(struct follower *f, struct failure *why)
     return over(f, ws_client_run(&options, why), why);
 }
 
-/* --- sse ------------------------------------------------------------------ */
+/* --- endless answers ------------------------------------------------------ */
+
+static enum err follow_stream(struct follower *f, const char *transport,
+                              bool (*data)(void *, const char *, size_t),
+                              void *arg, struct failure *why)
+{
+    char url[REMOTE_URL_MAX_BYTES * 2];
+    struct http_request request = {.url = url,
+                                   .token = f->remote->token,
+                                   .data = data,
+                                   .arg = arg,
+                                   .idle = idle,
+                                   .idle_arg = f,
+                                   .accepted = accepted,
+                                   .cancelled = f->cancelled,
+                                   .silence_ms = &f->silence_ms};
+    struct http_answer answer;
+
+    if (!make_url(f, transport, false, url))
+        return too_long(why);
+
+    enum err err = http_client_do(f->remote->http, &request, &answer, why);
+
+    if (answer.status && answer.status != 200 && err != ERR_END)
+        err = refused(f, &answer, why);
+    buf_fini(&answer.body);
+    return over(f, err, why);
+}
 
 struct sse {
     struct follower *follower;
@@ -197,28 +251,44 @@ static bool sse_data(void *arg, const char *bytes, size_t size)
 
 static enum err follow_sse(struct follower *f, struct failure *why)
 {
-    char url[REMOTE_URL_MAX_BYTES * 2];
     struct sse sse = {.follower = f};
-    struct http_request request = {.url = url,
-                                   .token = f->remote->token,
-                                   .data = sse_data,
-                                   .arg = &sse,
-                                   .idle = idle,
-                                   .idle_arg = f,
-                                   .silence_ms = &f->silence_ms};
-    struct http_answer answer;
+    enum err err;
 
-    if (!make_url(f, "sse", false, url))
-        return too_long(why);
     sse_reader_init(&sse.reader, sse_event, &sse);
-
-    enum err err = http_client_do(f->remote->http, &request, &answer, why);
-
-    if (answer.status && answer.status != 200 && err != ERR_END)
-        err = remote_refusal(&answer, why);
-    buf_fini(&answer.body);
+    err = follow_stream(f, "sse", sse_data, &sse, why);
     sse_reader_fini(&sse.reader);
-    return over(f, err, why);
+    return err;
+}
+
+/* A JSON object a line. */
+struct lines {
+    struct follower *follower;
+    struct tcp_lines lines;
+};
+
+static bool lines_data(void *arg, const char *bytes, size_t size)
+{
+    struct lines *in = arg;
+    enum lines_found found = LINES_LINE;
+    bool go_on = true;
+    struct span line;
+
+    while (go_on && found == LINES_LINE) {
+        found =
+            tcp_lines_next(&in->lines, LINE_MAX_BYTES, &bytes, &size, &line);
+        if (found == LINES_LINE)
+            go_on = take_text(in->follower, line);
+    }
+    return flush(in->follower) && go_on && found == LINES_MORE;
+}
+
+static enum err follow_lines(struct follower *f, struct failure *why)
+{
+    struct lines in = {.follower = f};
+    enum err err = follow_stream(f, "stream", lines_data, &in, why);
+
+    tcp_lines_fini(&in.lines);
+    return err;
 }
 
 /* --- polls ---------------------------------------------------------------- */
@@ -257,6 +327,9 @@ static enum err ask(struct follower *f, const char *transport, bool waits,
     struct http_request request = {
         .url = url,
         .token = f->remote->token,
+        .idle_arg = f,
+        .accepted = accepted,
+        .cancelled = f->cancelled,
         .timeout_ms = POLL_TIMEOUT_MS + (waits ? f->wait_s * 1000 : 0)};
     struct http_answer answer;
     json_t *body = NULL;
@@ -267,7 +340,7 @@ static enum err ask(struct follower *f, const char *transport, bool waits,
     enum err err = http_client_do(f->remote->http, &request, &answer, why);
 
     if (!err && answer.status != 200)
-        err = remote_refusal(&answer, why);
+        err = refused(f, &answer, why);
     if (!err) {
         body = json_loadb(answer.body.data ? answer.body.data : "",
                           answer.body.size, 0, NULL);
@@ -285,36 +358,49 @@ static enum err ask(struct follower *f, const char *transport, bool waits,
     return f->stopped || f->bye ? over(f, err, why) : err;
 }
 
-static enum err follow_longpoll(struct follower *f, struct failure *why)
+/* False: it is wanted no more. */
+static bool rest(const struct follower *f, uint64_t ms)
 {
-    bool more;
-    uint64_t pause_ms = 0;
-    enum err err = ERR_NONE;
+    uint64_t end = clock_mono_ms() + ms;
+    bool go_on = !cancelled(f) && !interrupt_wanted();
 
-    while (!err) {
-        err = ask(f, "longpoll", true, &more, &pause_ms, why);
-        if (!err && interrupt_wanted())
-            err = fail(why, ERR_END, "stopped");
-    }
-    return err;
+    for (uint64_t now = clock_mono_ms(); go_on && now < end;
+         now = clock_mono_ms())
+        go_on = interrupt_sleep(end - now < NAP_MS ? end - now : NAP_MS) &&
+                !cancelled(f);
+    return go_on;
 }
 
-static enum err follow_poll(struct follower *f, struct failure *why)
+/* Polls until one fails. The first is answered at once: it tells whether this
+ * gets through. */
+static enum err follow_polls(struct follower *f, const char *transport,
+                             bool waits, struct failure *why)
 {
     for (;;) {
         bool more = false;
         uint64_t pause_ms = 0;
-        enum err err = ask(f, "poll", false, &more, &pause_ms, why);
+        enum err err =
+            ask(f, transport, waits && f->heard, &more, &pause_ms, why);
 
         if (err)
             return err;
-        if (pause_ms < f->interval_ms)
+        if (!waits && pause_ms < f->interval_ms)
             pause_ms = f->interval_ms;
         if (pause_ms > POLL_PAUSE_MAX_MS)
             pause_ms = POLL_PAUSE_MAX_MS;
-        if (!interrupt_sleep(more ? 0 : pause_ms))
+        if (!rest(f, more ? 0 : pause_ms))
             return fail(why, ERR_END, "stopped");
     }
+}
+
+static enum err follow_longpoll(struct follower *f, struct failure *why)
+{
+    return follow_polls(f, "longpoll", true, why);
+}
+
+static enum err follow_poll(struct follower *f, struct failure *why)
+{
+    return follow_polls(f, "poll", false, why);
 }
 
 /* --- the ways ------------------------------------------------------------- */
@@ -323,9 +409,8 @@ static const struct way {
     const char *name;
     enum err (*follow)(struct follower *f, struct failure *why);
 } ways[] = {
-    {"ws", follow_ws},
-    {"sse", follow_sse},
-    {"longpoll", follow_longpoll},
+    {"ws", follow_ws},     {"stream", follow_lines},
+    {"sse", follow_sse},   {"longpoll", follow_longpoll},
     {"poll", follow_poll},
 };
 
@@ -339,7 +424,7 @@ static const struct way *find(const char *name)
 
 const char *follow_transports(void)
 {
-    return "ws, sse, longpoll or poll";
+    return "ws, stream, sse, longpoll or poll";
 }
 
 bool follow_knows(const char *transport)
@@ -351,8 +436,10 @@ enum err follow_over(struct follower *f, const char *transport,
                      struct failure *why)
 {
     f->silence_ms = SILENCE_FIRST_MS;
-    f->bye = f->heard = f->stopped = false;
+    f->bye = f->heard = f->stopped = f->ours = false;
     f->bye_ms = 0;
+    f->bye_err = ERR_NONE;
+    f->close_code = 0;
     memset(why, 0, sizeof(*why));
 
     enum err err = remote_login(f->remote, why);

@@ -27,11 +27,18 @@ struct follower {
     bool (*flush)(struct follower *follower);
     /* On a stream, about once a second or more often. */
     void (*idle)(struct follower *follower);
+    /* A status 200, a handshake: it may be a proxy's. */
+    void (*accepted)(struct follower *follower);
+    const atomic_bool *cancelled; /* see http_client.h */
+    const char *tcp_address;      /* HOST:PORT of raw TCP, or NULL */
 
     /* the rest is follow.c's */
     uint64_t silence_ms;
     uint32_t bye_ms;
+    enum err bye_err; /* ERR_NONE: no reason against coming back */
+    uint16_t close_code;
     bool bye, heard; /* since the connection began */
+    bool ours;       /* it was refused by the server, not on the way */
     bool stopped;
 };
 

@@ -70,6 +70,26 @@ static size_t receive(char *bytes, size_t one, size_t size, void *arg)
     return buf_status(&exchange->answer->body) ? 0 : size;
 }
 
+static size_t receive_header(char *line, size_t one, size_t size, void *arg)
+{
+    struct exchange *exchange = arg;
+    const struct http_request *request = exchange->request;
+    long status = 0;
+
+    curl_easy_getinfo(exchange->client->curl, CURLINFO_RESPONSE_CODE, &status);
+    if (one * size <= 2 && status == 200 && request->accepted)
+        request->accepted(request->idle_arg); /* the empty line */
+    (void)line;
+    return one * size;
+}
+
+static bool is_unwanted(const struct exchange *exchange)
+{
+    const atomic_bool *cancelled = exchange->request->cancelled;
+
+    return interrupt_wanted() || (cancelled && atomic_load(cancelled));
+}
+
 /* Nonzero ends the transfer. */
 static int look_around(void *arg, curl_off_t down_total, curl_off_t down,
                        curl_off_t up_total, curl_off_t up)
@@ -82,7 +102,7 @@ static int look_around(void *arg, curl_off_t down_total, curl_off_t down,
         exchange->request->idle(exchange->request->idle_arg);
     exchange->silent = silence_ms && *silence_ms &&
                        clock_mono_ms() - exchange->heard_ms > *silence_ms;
-    return exchange->silent || interrupt_wanted();
+    return exchange->silent || is_unwanted(exchange);
 }
 
 /* --- one request ---------------------------------------------------------- */
@@ -120,6 +140,8 @@ static void set_up(CURL *curl, struct exchange *exchange,
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, receive);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, exchange);
+    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, receive_header);
+    curl_easy_setopt(curl, CURLOPT_HEADERDATA, exchange);
     curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
     curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, look_around);
     curl_easy_setopt(curl, CURLOPT_XFERINFODATA, exchange);
@@ -133,7 +155,7 @@ static void set_up(CURL *curl, struct exchange *exchange,
 static enum err outcome(const struct exchange *exchange, CURLcode code,
                         struct failure *why)
 {
-    if (exchange->stopped || interrupt_wanted())
+    if (exchange->stopped || is_unwanted(exchange))
         return fail(why, ERR_END, "stopped");
     if (exchange->silent)
         return fail(why, ERR_UNAVAILABLE, "the stream has fallen silent");

@@ -17,6 +17,7 @@
 
 #include "server/base/buf.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #define HTTP_BODY_MAX_BYTES (64u << 20)
@@ -36,6 +37,11 @@ struct http_request {
      * no. */
     void (*idle)(void *idle_arg);
     void *idle_arg;
+    /* The head of an answer of status 200 has come. NULL: no. */
+    void (*accepted)(void *idle_arg);
+    /* Becomes true, by another thread, when the answer is wanted no more: seen
+     * within a second. NULL: never. */
+    const atomic_bool *cancelled;
     /* Bytes must come at least so often; read again after each. NULL: no. */
     const uint64_t *silence_ms;
 };

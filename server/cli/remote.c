@@ -166,7 +166,7 @@ bool remote_renew(struct remote *remote)
 
 /* --- calls ---------------------------------------------------------------- */
 
-static enum err err_by_code(const char *code)
+enum err remote_err_by_code(const char *code)
 {
     for (int err = ERR_NONE + 1; code && err < ERR_COUNT; err++)
         if (strcmp(err_code((enum err)err), code) == 0)
@@ -186,6 +186,19 @@ static enum err err_by_status(long status)
     return status >= 400 && status < 500 ? ERR_FORBIDDEN : ERR_UNAVAILABLE;
 }
 
+bool remote_in_our_words(const struct http_answer *answer)
+{
+    json_t *body = json_loadb(answer->body.data ? answer->body.data : "",
+                              answer->body.size, 0, NULL);
+    json_t *error = json_object_get(body, "error");
+    bool ours =
+        remote_err_by_code(json_string_value(json_object_get(error, "code"))) !=
+        ERR_NONE;
+
+    json_decref(body);
+    return ours;
+}
+
 enum err remote_refusal(const struct http_answer *answer, struct failure *why)
 {
     json_t *body = json_loadb(answer->body.data ? answer->body.data : "",
@@ -195,7 +208,7 @@ enum err remote_refusal(const struct http_answer *answer, struct failure *why)
     const char *code = json_string_value(json_object_get(error, "code"));
     json_int_t asked =
         json_integer_value(json_object_get(error, "retry_after_ms"));
-    enum err err = err_by_code(code);
+    enum err err = remote_err_by_code(code);
 
     if (!err)
         err = err_by_status(answer->status);

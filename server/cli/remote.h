@@ -43,6 +43,11 @@ bool remote_renew(struct remote *remote);
 MUST_CHECK enum err remote_call(struct remote *remote, const char *method,
                                 const json_t *params, json_t **result,
                                 struct failure *why);
+/* Of a wire code; ERR_NONE: there is none of that name, or no name. */
+enum err remote_err_by_code(const char *code);
+/* Whether an answer that is not 200 is in the server's own words, not those of
+ * somebody on the way. */
+bool remote_in_our_words(const struct http_answer *answer);
 /* What an answer that is not 200 says. */
 MUST_CHECK enum err remote_refusal(const struct http_answer *answer,
                                    struct failure *why);

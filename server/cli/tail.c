@@ -6,7 +6,7 @@
 #include "server/base/list.h"
 #include "server/cli/ack.h"
 #include "server/cli/cli.h"
-#include "server/cli/follow.h"
+#include "server/cli/climb.h"
 #include "server/cli/interrupt.h"
 
 #include <errno.h>
@@ -32,7 +32,10 @@ static const char usage[] =
     "  --token TOKEN         who follows (RUNG_TOKEN)\n"
     "  --token-file FILE     the same, from a file's first line\n"
     "  --user NAME           the same, by the demo's login\n"
-    "  --transport T         ws, sse, longpoll or poll (default ws)\n"
+    "  --transport T         auto: the best that gets through, climbing back "
+    "when it\n"
+    "                        can (default); or ws, stream, sse, longpoll, "
+    "poll\n"
     "  --cursor-file FILE    go on from the place in FILE, and keep it there\n"
     "  --cursor C            where to begin when there is no file yet; 0: at "
     "the\n"
@@ -54,6 +57,11 @@ static const char usage[] =
     "--transport sse\n"
     "  rung tail --user bob --conversation 0:2:team --after 0 --count 10\n";
 
+/* The best first (docs/CLIENT.md). */
+static const char *const ladder_of_all[] = {"ws", "stream", "sse", "longpoll",
+                                            "poll"};
+#define LADDER_COUNT (sizeof(ladder_of_all) / sizeof(*ladder_of_all))
+
 struct tail {
     struct follower follower;
     struct remote_options remote;
@@ -63,7 +71,6 @@ struct tail {
     struct position saved;
     struct ack ack;
     int status;
-    bool renewed; /* logged in anew, and nothing heard since */
 };
 
 /* --- options -------------------------------------------------------------- */
@@ -153,9 +160,9 @@ static int check_options(struct tail *t, int argc, char **argv)
 
     if (optind < argc)
         return cli_misuse("tail", "'%s' is not expected here", argv[optind]);
-    if (!follow_knows(t->transport))
-        return cli_misuse("tail", "--transport: '%s' is not %s", t->transport,
-                          follow_transports());
+    if (strcmp(t->transport, "auto") != 0 && !follow_knows(t->transport))
+        return cli_misuse("tail", "--transport: '%s' is not auto, %s",
+                          t->transport, follow_transports());
     if (strcmp(t->format, "json") != 0 && strcmp(t->format, "text") != 0)
         return cli_misuse("tail", "--format: '%s' is not json or text",
                           t->format);
@@ -201,7 +208,7 @@ static int read_options(struct tail *t, int argc, char **argv)
 {
     int c, status = CLI_OK;
 
-    *t = (struct tail){.transport = "ws", .format = "json"};
+    *t = (struct tail){.transport = "auto", .format = "json"};
     t->follower.wait_s = WAIT_DEFAULT_S;
     t->follower.interval_ms = INTERVAL_DEFAULT_MS;
     optind = 0;
@@ -352,47 +359,19 @@ static void idle(struct follower *follower)
         ack_send(&t->ack, follower->remote, &follower->position, false);
 }
 
-/* --- coming back ---------------------------------------------------------- */
-
-/* Whether to go on after a connection is over. */
-static bool come_back(struct tail *t, struct failure *why, unsigned *attempt)
-{
-    struct follower *f = &t->follower;
-
-    if (f->heard) {
-        *attempt = 0;
-        t->renewed = false;
-    }
-    if ((why->err == ERR_TOKEN_EXPIRED || why->err == ERR_UNAUTHORIZED) &&
-        !t->renewed && remote_renew(f->remote)) {
-        t->renewed = true; /* once, until something is heard with it */
-        return true;
-    }
-    if (!remote_retryable(why->err)) {
-        if (why->err != ERR_END)
-            t->status = cli_fail("tail", why);
-        return false;
-    }
-
-    /* A bye gives each client a delay of its own. */
-    uint64_t delay =
-        f->bye ? f->bye_ms : remote_backoff_ms(*attempt, why->retry_after_ms);
-
-    (*attempt)++;
-    (void)fprintf(stderr, "rung tail: %s; again in %.1f s\n", why->message,
-                  (double)delay / 1000);
-    return interrupt_sleep(delay);
-}
+/* --- following ------------------------------------------------------------ */
 
 static int run(struct tail *t)
 {
     struct failure why;
-    unsigned attempt = 0;
+    enum err err;
 
-    do {
-        if (!follow_over(&t->follower, t->transport, &why))
-            break;
-    } while (come_back(t, &why, &attempt));
+    if (strcmp(t->transport, "auto") == 0)
+        err = climb(&t->follower, ladder_of_all, LADDER_COUNT, &why);
+    else
+        err = climb(&t->follower, &t->transport, 1, &why);
+    if (err != ERR_END && !t->status)
+        t->status = cli_fail("tail", &why);
     if (!t->status)
         ack_send(&t->ack, t->follower.remote, &t->follower.position, true);
     return t->status;

@@ -96,6 +96,7 @@ static void peer_closes(struct connection *c, const unsigned char *bytes,
     bool final = code / 100 == NOT_AS_YOU_ARE / 100;
     char reason[64] = "", text[160];
 
+    *c->options->close_code = (uint16_t)code;
     if (size > 2)
         (void)snprintf(reason, sizeof(reason), "%.*s", (int)(size - 2),
                        (const char *)bytes + 2);
@@ -123,6 +124,9 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason,
     case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
         refused(c, wsi, in);
         break;
+    case LWS_CALLBACK_CLIENT_ESTABLISHED:
+        c->options->accepted(c->options->arg);
+        break;
     case LWS_CALLBACK_CLIENT_RECEIVE:
         return received(c, wsi, in, size);
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
@@ -143,7 +147,8 @@ static void tick(lws_sorted_usec_list_t *sul)
     uint64_t limit_ms = c->options->silence_ms ? *c->options->silence_ms : 0;
 
     c->options->idle(c->options->arg);
-    if (interrupt_wanted())
+    if (interrupt_wanted() ||
+        (c->options->cancelled && atomic_load(c->options->cancelled)))
         end(c, ERR_END, "stopped");
     else if (limit_ms && clock_mono_ms() - c->heard_ms > limit_ms)
         end(c, ERR_UNAVAILABLE, "the stream has fallen silent");

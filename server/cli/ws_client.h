@@ -19,6 +19,7 @@
 
 #include "server/base/err.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -28,7 +29,10 @@ struct ws_client_options {
     const char *token;          /* Bearer */
     const uint64_t *silence_ms; /* frames must come at least so often */
     bool (*message)(void *arg, const char *text, size_t size);
-    void (*idle)(void *arg); /* several times a second */
+    void (*idle)(void *arg);      /* several times a second */
+    void (*accepted)(void *arg);  /* the handshake is through */
+    const atomic_bool *cancelled; /* see http_client.h */
+    uint16_t *close_code; /* of the server's close frame, if one comes */
     void *arg;
 };
 

@@ -150,7 +150,7 @@ function tail(scene, bob, args) {
 }
 
 /** What tail knows. */
-const over = ['ws', 'sse', 'longpoll', 'poll'];
+const over = ['auto', 'ws', 'stream', 'sse', 'longpoll', 'poll'];
 
 story('tail follows, keeps its cursor, and resumes where it stopped', { over },
       async (scene) => {

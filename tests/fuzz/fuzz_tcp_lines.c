@@ -35,8 +35,8 @@ static void note(struct record *record, struct span line, size_t max)
 }
 
 /* All of it; false: something was wrong. */
-static bool feed(struct tcp_lines *in, size_t max, char *data, size_t size,
-                 struct record *record)
+static bool feed(struct tcp_lines *in, size_t max, const char *data,
+                 size_t size, struct record *record)
 {
     const char *end = data + size;
     struct span line;

@@ -48,7 +48,7 @@ static const char *taken_from(const char *text, size_t length, size_t part)
     memcpy(bytes, text, length);
     out[0] = 0;
     for (size_t at = 0; at < length && found == LINES_MORE; at += part) {
-        char *data = bytes + at;
+        const char *data = bytes + at;
         size_t left = length - at < part ? length - at : part;
         struct span line;
 
