@@ -83,6 +83,20 @@ enum durability { DURABILITY_SYNC, DURABILITY_RELAXED };
       "a stream is recycled after so long")                                    \
     T(allowed_origins, TEXT, "", 0, 0,                                         \
       "origins besides the own host, comma-separated; * allows every one")     \
+    T(socketio_path, TEXT, "/socket.io/", 0, 0,                                \
+      "where Socket.IO is spoken; nowhere when empty")                         \
+    T(socketio_v3, FLAG, "false", 0, 0,                                        \
+      "let in Socket.IO clients of Engine.IO 3 (socket.io-client 2.x)")        \
+    T(socketio_ping_interval_ms, NUMBER, "25000", 100, 600000,                 \
+      "how long after the last one a Socket.IO client is pinged")              \
+    T(socketio_ping_timeout_ms, NUMBER, "20000", 100, 600000,                  \
+      "time a Socket.IO client has to answer a ping")                          \
+    T(socketio_max_payload_bytes, NUMBER, "1000000", 1024, 16777216,           \
+      "largest Socket.IO payload: one POST, one frame")                        \
+    T(socketio_max_waiting_bytes, NUMBER, "4194304", 65536, 1073741824,        \
+      "what waits for one Socket.IO client to take it, at most")               \
+    T(socketio_max_sessions, NUMBER, "100000", 1, 10000000,                    \
+      "Socket.IO clients of one worker")                                       \
     T(web, TEXT, "", 0, 0,                                                     \
       "serve the page from this directory instead of the built-in files")      \
     T(trace_points, NUMBER, "4096", 0, 16777216,                               \

@@ -20,8 +20,10 @@ struct event *event_ref(struct event *event)
 
 void event_unref(struct event *event)
 {
-    if (event && --event->refs == 0)
-        mem_free(event);
+    if (!event || --event->refs)
+        return;
+    shared_unref(event->packet);
+    mem_free(event);
 }
 
 /* --- text --------------------------------------------------------------- */
@@ -152,6 +154,7 @@ static struct event *close_object(struct buf *out, const char *kind, lsn at)
         event->refs = 1;
         event->at = at;
         event->kind = kind;
+        event->packet = NULL;
         event->size = out->size;
         memcpy(event->json, out->data, out->size);
     }

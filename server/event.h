@@ -40,8 +40,10 @@ struct event {
     int refs;
     lsn at;           /* its cursor's lsn; 0: ephemeral, no cursor */
     const char *kind; /* static: "message" */
-    size_t size;      /* of json */
-    char json[];      /* not terminated */
+    /* One transport may hang its own ready-made form on an event; or NULL. */
+    struct shared *packet;
+    size_t size; /* of json */
+    char json[]; /* not terminated */
 };
 struct event *event_ref(struct event *event);
 void event_unref(struct event *event);

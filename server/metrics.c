@@ -18,6 +18,7 @@ static const char *const carried_by[BY_COUNT] = {
     [BY_IFRAME] = "iframe",
     [BY_JSONP] = "jsonp",
     [BY_TCP] = "tcp",
+    [BY_SOCKETIO] = "socketio",
 };
 
 struct scrape {

@@ -25,6 +25,7 @@ enum carried_by {
     BY_IFRAME,
     BY_JSONP,
     BY_TCP,
+    BY_SOCKETIO,
     BY_COUNT
 };
 

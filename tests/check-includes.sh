@@ -83,6 +83,9 @@ rule 'Engine.IO knows nothing of Socket.IO, nor either of a Rung session' \
 rule 'Socket.IO knows nothing of a Rung session' \
     'server/(session|hub|method)\.h|transports/transport\.h' \
     $(files | grep -E '^transports/sio_[a-z]*\.[ch]$|^transports/sio\.h$')
+rule 'what the Rung session over Socket.IO shares stays among its files' \
+    'transports/socketio_(inside|pid)\.h' \
+    $(files | grep -vE '^transports/socketio[a-z_]*\.[ch]$')
 rule '<jwt.h> lives in server/auth.c' 'jwt\.h' $(files ! -path 'server/auth.c')
 rule '<curl/curl.h> lives in server/cli/' 'curl/' $(files ! -path 'server/cli/*')
 rule '<jansson.h> lives where JSON is read' 'jansson\.h' \

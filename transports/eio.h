@@ -72,6 +72,11 @@ bool eio_has_room(const struct eio_session *session);
 /* There is something to say that was not sent: room() comes when there is room,
  * this turn if there is now. */
 void eio_wants_room(struct eio_session *session);
+/* Read no more of it for now, or go on; over HTTP, what comes is heard. */
+void eio_hold(struct eio_session *session, bool hold);
+/* A parameter of the handshake of a protocol 3 session, whose clients have no
+ * other way to say who they are; data NULL: none. Followed by a NUL. */
+struct span eio_param(const struct eio_session *session, const char *name);
 /* End it, when what was sent has been taken. */
 void eio_close(struct eio_session *session);
 /* End it now. */

@@ -9,6 +9,7 @@
 
 static void exchange_free(struct eio_exchange *exchange)
 {
+    eio_ask_fini(&exchange->ask);
     buf_fini(&exchange->copy);
     buf_fini(&exchange->answer);
     mem_free(exchange);
@@ -150,12 +151,14 @@ void eio_answer(struct eio_exchange *exchange, int status, const char *type,
 /* --- what a request does ------------------------------------------------- */
 
 struct eio_exchange *eio_exchange_create(struct worker *home,
-                                         const struct eio_ask *ask)
+                                         struct eio_ask *ask)
 {
     struct eio_exchange *exchange = mem_zalloc(sizeof(*exchange));
 
-    if (!exchange)
+    if (!exchange) {
+        eio_ask_fini(ask);
         return NULL;
+    }
     exchange->ask = *ask;
     exchange->home = home;
     exchange->there = eio_owner(home, ask);

@@ -4,9 +4,9 @@
 
 #include "transports/eio_inside.h"
 
-/* NULL: no memory. */
+/* Takes what `ask` owns. NULL: no memory. */
 struct eio_exchange *eio_exchange_create(struct worker *home,
-                                         const struct eio_ask *ask);
+                                         struct eio_ask *ask);
 /* Its body is to come; then either of: */
 void eio_exchange_expect(struct eio_exchange *exchange);
 /* it never came; frees it. */

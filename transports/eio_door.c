@@ -49,13 +49,18 @@ void eio_refuse(struct eio_exchange *exchange, enum eio_error error)
 
 /* --- what is asked for --------------------------------------------------- */
 
-/* With or without the last slash. */
+static struct span without_slash(struct span path)
+{
+    if (path.size && path.data[path.size - 1] == '/')
+        path.size--;
+    return path;
+}
+
+/* Its last slash does not count; an empty place is nowhere. */
 static bool is_at(struct span path, const char *place)
 {
-    size_t size = strlen(place);
-
-    return (path.size == size || path.size + 1 == size) &&
-           memcmp(path.data, place, path.size) == 0;
+    return *place &&
+           span_equal(without_slash(path), without_slash(span_of(place)));
 }
 
 const struct eio_server *eio_server_at(const struct config *config,
@@ -109,6 +114,9 @@ bool eio_ask_read(struct eio_ask *out, const struct eio_server *server,
         memcpy(out->sid, sid.data, sid.size);
     else if (sid.size)
         out->sid[0] = '?';
+    buf_init(&out->params, HEAD_MAX_BYTES);
+    if (out->protocol == EIO_PROTOCOL_3 && !sid.size)
+        buf_append(&out->params, query->pairs, query->size);
     return out->websocket || span_is(transport, "polling");
 }
 
@@ -130,8 +138,12 @@ bool eio_ask_of_head(struct eio_ask *out, const struct config *config,
     char text[HEAD_MAX_BYTES + 1];
     struct query query;
 
-    return server && parse_copy(&query, text, head) &&
-           eio_ask_read(out, server, head, &query);
+    if (!server || !parse_copy(&query, text, head))
+        return false;
+    if (eio_ask_read(out, server, head, &query))
+        return true;
+    eio_ask_fini(out);
+    return false;
 }
 
 /* --- over HTTP ----------------------------------------------------------- */
@@ -156,9 +168,12 @@ static void *expect(struct worker *worker, const struct head *head,
     struct eio_exchange *exchange;
     struct eio_ask ask;
 
-    if (!server || !eio_ask_read(&ask, server, head, query) || !ask.post ||
-        !ask.sid[0] || !origin_allowed(worker->config, head))
+    if (!server || !origin_allowed(worker->config, head))
         return NULL;
+    if (!eio_ask_read(&ask, server, head, query) || !ask.post || !ask.sid[0]) {
+        eio_ask_fini(&ask);
+        return NULL;
+    }
     exchange = eio_exchange_create(worker, &ask);
     if (exchange)
         eio_exchange_expect(exchange);
@@ -204,12 +219,14 @@ static void answer_options(struct request *request)
 }
 
 /* It came with an exchange when its body came late. */
-static void carry(struct request *request, const struct eio_ask *ask)
+static void carry(struct request *request, struct eio_ask *ask)
 {
     struct eio_exchange *exchange = request_expected(request);
 
     if (!exchange)
         exchange = eio_exchange_create(request_worker(request), ask);
+    else
+        eio_ask_fini(ask);
     if (exchange) {
         eio_exchange_run(exchange, request);
     } else {
@@ -218,6 +235,12 @@ static void carry(struct request *request, const struct eio_ask *ask)
         fail_plain(&why, ERR_NOMEM);
         request_fail(request, &why);
     }
+}
+
+static void refuse_unknown(struct request *request, struct eio_ask *ask)
+{
+    eio_ask_fini(ask);
+    refuse_here(request, EIO_UNKNOWN_TRANSPORT);
 }
 
 static void serve(struct request *request)
@@ -231,10 +254,10 @@ static void serve(struct request *request)
         refuse_here(request, EIO_FORBIDDEN);
     else if (span_is(head->method, "OPTIONS"))
         answer_options(request);
-    else if (!eio_ask_read(&ask, server, head, request_query(request)))
-        refuse_here(request, EIO_UNKNOWN_TRANSPORT);
-    else
+    else if (eio_ask_read(&ask, server, head, request_query(request)))
         carry(request, &ask);
+    else
+        refuse_unknown(request, &ask);
 }
 
 extern const struct place eio_place;
@@ -338,6 +361,7 @@ bool eio_receive(struct worker *worker, int fd, const struct head *head,
         refuse_handshake(worker, fd, why);
         return true;
     }
+    eio_ask_fini(&ask);
     owner = eio_owner(worker, &ask);
     if (owner != worker)
         move(worker, owner, fd, bytes);

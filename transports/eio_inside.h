@@ -41,6 +41,7 @@ struct eio_ask {
     bool jsonp;
     char index[EIO_INDEX_MAX + 1]; /* `j`, for JSONP */
     char sid[EIO_SID_CHARS + 1]; /* "": a handshake; one that cannot be: "?" */
+    struct buf params; /* the query of a protocol 3 handshake, decoded */
 };
 
 struct eio_host {
@@ -52,6 +53,12 @@ struct eio_host {
     struct buf text;              /* of one answer, or frame */
     bool draining;
 };
+
+/* What it owns is freed. */
+static inline void eio_ask_fini(struct eio_ask *ask)
+{
+    buf_fini(&ask->params);
+}
 
 /* Whose session it is, or will be. */
 struct worker *eio_owner(struct worker *here, const struct eio_ask *ask);
@@ -124,15 +131,17 @@ struct eio_session {
     bool pinged, refreshed; /* … not answered yet; … but it said something */
     uint64_t expires_ms;    /* 0: not waited for */
     uint64_t ping_ms;       /* when the next ping is due */
+    bool held;              /* not to be read */
     bool broken;            /* to be ended by the turn */
+    struct buf params;      /* eio_param()'s */
     struct list dirty;
     UT_hash_handle hh;
     char sid[EIO_SID_CHARS + 1];
 };
 
-/* NULL when there are too many, or no memory. */
+/* Takes what `ask` owns. NULL when there are too many, or no memory. */
 struct eio_session *eio_session_create(struct eio_host *host,
-                                       const struct eio_ask *ask);
+                                       struct eio_ask *ask);
 /* The one that is alive, or NULL. */
 struct eio_session *eio_session_find(struct eio_host *host, const char *sid);
 /* Say what it is, and tell its server. */

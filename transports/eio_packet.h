@@ -93,6 +93,10 @@ MUST_CHECK enum err eio_form_read(struct span body, struct buf *payload);
 void eio_write_frame(struct buf *out, enum eio_protocol protocol,
                      const struct eio_packet *packet);
 
+/* The same as text whatever it is: bytes in base64. */
+void eio_write_text(struct buf *out, enum eio_protocol protocol,
+                    const struct eio_packet *packet);
+
 /* The answer to a poll. */
 enum eio_form {
     EIO_FORM_TEXT,   /* binary packets in base64: always right */

@@ -50,9 +50,8 @@ static void write_base64(struct buf *out, enum eio_protocol protocol,
     encode_base64(out, packet->data);
 }
 
-/* In text, whatever it is. */
-static void write_text(struct buf *out, enum eio_protocol protocol,
-                       const struct eio_packet *packet)
+void eio_write_text(struct buf *out, enum eio_protocol protocol,
+                    const struct eio_packet *packet)
 {
     if (packet->binary)
         write_base64(out, protocol, packet);
@@ -81,7 +80,7 @@ static void write_counted(struct buf *out, const struct eio_packet *packet)
     buf_append_u64(out, packet->binary ? 2 + (size + 2) / 3 * 4
                                        : 1 + units_of(packet->data));
     buf_append_text(out, ":");
-    write_text(out, EIO_PROTOCOL_3, packet);
+    eio_write_text(out, EIO_PROTOCOL_3, packet);
 }
 
 static void write_octets(struct buf *out, const struct eio_packet *packet)
@@ -123,7 +122,7 @@ static void add(struct eio_answer *answer, const struct eio_packet *packet)
     } else {
         if (answer->packets)
             buf_append(answer->out, &separator, 1);
-        write_text(answer->out, EIO_PROTOCOL_4, packet);
+        eio_write_text(answer->out, EIO_PROTOCOL_4, packet);
     }
 }
 

@@ -4,7 +4,7 @@
 /* A handshake. */
 static void begin(struct eio_host *host, struct eio_exchange *exchange)
 {
-    const struct eio_ask *ask = &exchange->ask;
+    struct eio_ask *ask = &exchange->ask;
     struct eio_options options;
     struct eio_session *session;
 
@@ -16,8 +16,7 @@ static void begin(struct eio_host *host, struct eio_exchange *exchange)
     } else if (ask->protocol == EIO_PROTOCOL_3 && !options.protocol_3) {
         eio_refuse(exchange, EIO_UNSUPPORTED_VERSION);
     } else {
-        session =
-            host->draining ? NULL : eio_session_create(host, &exchange->ask);
+        session = host->draining ? NULL : eio_session_create(host, ask);
         if (!session || !eio_session_open(session)) {
             eio_answer(exchange, 503, "application/json", SPAN("{}"));
             return;

@@ -163,8 +163,6 @@ static void answer_poll(struct eio_session *session, enum eio_form form)
     }
 }
 
-#define ANSWER_MAX (1u << 20) /* bytes, unless one packet has more */
-
 /* A close packet comes alone: clients hear it before the messages in front of
  * it. */
 void eio_poll_flush(struct eio_session *session)
@@ -178,7 +176,8 @@ void eio_poll_flush(struct eio_session *session)
     }
     buf_reset(&session->host->text);
     eio_answer_begin(&answer, &session->host->text, session->protocol, form,
-                     span_of(session->poll->ask.index), ANSWER_MAX);
+                     span_of(session->poll->ask.index),
+                     session->options.max_payload);
     while (session->count) {
         struct eio_packet packet = packet_of(waiting_at(session, 0));
 
@@ -199,7 +198,8 @@ void eio_poll_release(struct eio_session *session, enum eio_type type)
 
     buf_reset(&session->host->text);
     eio_answer_begin(&answer, &session->host->text, session->protocol, form,
-                     span_of(session->poll->ask.index), ANSWER_MAX);
+                     span_of(session->poll->ask.index),
+                     session->options.max_payload);
     (void)eio_answer_add(&answer, &packet); /* the first always fits */
     eio_answer_end(&answer);
     answer_poll(session, form);
@@ -217,16 +217,28 @@ static struct span frame_of(const struct shared *bytes)
     return (struct span){bytes->data - size, bytes->size + size};
 }
 
-/* Protocol 3 has the type in front of binary data, too. */
+/* Protocol 3 has the type in front of binary data, too, or has it in base64. */
 static void send_binary_3(struct eio_session *session)
 {
-    const struct shared *bytes = waiting_at(session, 0)->bytes;
-    char head[FRAME_HEAD_MAX + 1];
-    size_t size = frame_head(head, WS_BINARY, 1 + bytes->size);
-    struct span pieces[] = {{head, size + 1}, {bytes->data, bytes->size}};
+    struct eio_packet packet = packet_of(waiting_at(session, 0));
+    struct buf *text = &session->host->text;
+    char head[FRAME_HEAD_MAX];
+    struct span frame[2];
 
-    head[size] = EIO_MESSAGE;
-    (void)peer_send(&session->peer->ws.peer, pieces, 2);
+    buf_reset(text);
+    if (session->octets)
+        eio_write_frame(text, session->protocol, &packet);
+    else
+        eio_write_text(text, session->protocol, &packet);
+    if (buf_status(text)) {
+        eio_break(session);
+    } else {
+        frame[0] = (struct span){
+            head, frame_head(head, session->octets ? WS_BINARY : WS_TEXT,
+                             text->size)};
+        frame[1] = (struct span){text->data, text->size};
+        (void)peer_send(&session->peer->ws.peer, frame, 2);
+    }
     drop_first(session);
 }
 
@@ -257,7 +269,16 @@ void eio_ws_flush(struct eio_session *session)
 
     while (session->count && !ws->full && ws->established)
         send_some(session);
-    peer_pause(ws, session->waiting > UNREAD_BYTES && !ws->close_code);
+    peer_pause(ws, (session->held || session->waiting > UNREAD_BYTES) &&
+                       !ws->close_code);
+}
+
+void eio_hold(struct eio_session *session, bool hold)
+{
+    if (session->held == hold)
+        return;
+    session->held = hold;
+    eio_session_dirty(session);
 }
 
 /* --- the turn ------------------------------------------------------------ */

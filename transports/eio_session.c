@@ -62,7 +62,7 @@ static bool enter(struct eio_session *session)
 }
 
 struct eio_session *eio_session_create(struct eio_host *host,
-                                       const struct eio_ask *ask)
+                                       struct eio_ask *ask)
 {
     struct eio_session *session = mem_zalloc(sizeof(*session));
 
@@ -77,8 +77,11 @@ struct eio_session *eio_session_create(struct eio_host *host,
     list_init(&session->dirty);
     wheel_node_init(&session->beat, beat);
     write_sid(session->sid, host->worker->index);
-    if (host->count < session->options.max_sessions && enter(session))
+    if (host->count < session->options.max_sessions && enter(session)) {
+        session->params = ask->params;
+        buf_init(&ask->params, 0);
         return session;
+    }
     mem_free(session);
     return NULL;
 }
@@ -283,6 +286,7 @@ void eio_session_free(struct eio_session *session)
     assert(session->state == EIO_CLOSED);
     list_remove(&session->dirty);
     eio_queue_free(session);
+    buf_fini(&session->params);
     mem_free(session);
 }
 
@@ -300,6 +304,13 @@ struct worker *eio_worker(const struct eio_session *session)
 enum eio_protocol eio_protocol(const struct eio_session *session)
 {
     return session->protocol;
+}
+
+struct span eio_param(const struct eio_session *session, const char *name)
+{
+    const struct query query = {session->params.data, session->params.size};
+
+    return query_get(&query, name);
 }
 
 /* --- the host ------------------------------------------------------------ */

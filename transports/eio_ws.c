@@ -240,6 +240,7 @@ static void gone(struct peer *ws)
         session->peer = NULL;
         eio_session_end(session, EIO_CLOSE);
     }
+    eio_ask_fini(&peer->ask);
     mem_free(peer);
 }
 

@@ -255,8 +255,6 @@ void sio_accept(struct sio_socket *socket, const char *pid)
             json_quote(&text, span_of(pid));
         }
         buf_append_text(&text, "}");
-    } else if (strcmp(socket->space, "/") != 0 && text.size) {
-        text.size--; /* nothing follows its namespace, not even the comma */
     }
     send_packet(client, &text, NULL, 0);
 }

@@ -10,13 +10,20 @@ extern const struct transport multipart_transport;
 extern const struct transport iframe_transport;
 extern const struct transport jsonp_transport;
 extern const struct transport tcp_transport;
+extern const struct transport socketio_transport;
 
 const struct transport *const transports[] = {
-    &websocket_transport, &sse_transport,
-    &longpoll_transport,  &poll_transport,
-    &stream_transport,    &multipart_transport,
-    &iframe_transport,    &jsonp_transport,
-    &tcp_transport,       NULL,
+    &websocket_transport,
+    &sse_transport,
+    &longpoll_transport,
+    &poll_transport,
+    &stream_transport,
+    &multipart_transport,
+    &iframe_transport,
+    &jsonp_transport,
+    &tcp_transport,
+    &socketio_transport,
+    NULL,
 };
 
 const struct transport *transport_find(struct span name)
