@@ -5,8 +5,8 @@
 #include "server/response.h"
 #include "server/socket.h"
 
-static void answer(struct worker *worker, int fd, int status,
-                   const struct failure *why)
+void refuse_early(struct worker *worker, int fd, int status,
+                  const struct failure *why)
 {
     struct response response;
     struct shared *bytes;
@@ -30,14 +30,14 @@ static void answer(struct worker *worker, int fd, int status,
 void refuse_stranger(struct worker *worker, int fd, int status,
                      const struct failure *why)
 {
-    answer(worker, fd, status, why);
+    refuse_early(worker, fd, status, why);
     socket_close_answered(fd);
 }
 
 void refuse_socket(struct worker *worker, int fd, int status,
                    const struct failure *why)
 {
-    answer(worker, fd, status, why);
+    refuse_early(worker, fd, status, why);
     worker_disconnected(worker, fd);
     socket_close_answered(fd);
 }

@@ -17,4 +17,9 @@ void refuse_socket(struct worker *worker, int fd, int status,
 void refuse_stranger(struct worker *worker, int fd, int status,
                      const struct failure *why);
 
+/* Only answer: the peer still speaks, and what it says is to be dropped. The fd
+ * stays the caller's. */
+void refuse_early(struct worker *worker, int fd, int status,
+                  const struct failure *why);
+
 #endif

@@ -104,7 +104,7 @@ struct exchange {
     struct MHD_Response *response; /* a reference, or NULL */
     struct answer *answer;         /* instead of response; a reference */
     struct head head;
-    enum err refusal; /* to be answered when the body is in */
+    enum err refusal; /* that was answered already: the rest is dropped */
     uint32_t wait_ms; /* it asks too often */
     struct buf body;
     size_t received; /* of the body, also what was dropped */

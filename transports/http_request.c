@@ -7,6 +7,7 @@
 #include "server/handshake.h"
 #include "server/limits.h"
 #include "server/method.h"
+#include "server/refusal.h"
 #include "transports/place.h"
 #include "transports/route.h"
 #include "transports/ws_host.h"
@@ -188,6 +189,22 @@ static enum MHD_Result begin(struct exchange *exchange, const char *method,
     return MHD_YES;
 }
 
+/* The library answers only behind a body, and nobody knows how long this one
+ * gets. So the answer leaves beside it, and with the body the connection ends.
+ */
+static void refuse_body(struct exchange *exchange)
+{
+    struct failure why;
+
+    exchange->refusal = buf_status(&exchange->body);
+    buf_fini(&exchange->body);
+    if (exchange->refusal == ERR_TOO_LARGE)
+        too_large(exchange, &why);
+    else
+        fail_plain(&why, exchange->refusal);
+    refuse_early(exchange->request.worker, exchange->connection->fd, 0, &why);
+}
+
 /* What comes beyond the limit is dropped, and beyond twice the limit, cut. */
 static enum MHD_Result take_body(struct exchange *exchange, const char *data,
                                  size_t *size)
@@ -198,10 +215,8 @@ static enum MHD_Result take_body(struct exchange *exchange, const char *data,
         return MHD_NO;
     if (!exchange->refusal && !exchange->wait_ms)
         buf_append(&exchange->body, data, *size);
-    if (!exchange->refusal && buf_status(&exchange->body)) {
-        exchange->refusal = buf_status(&exchange->body);
-        buf_fini(&exchange->body);
-    }
+    if (!exchange->refusal && buf_status(&exchange->body))
+        refuse_body(exchange);
     *size = 0;
     return MHD_YES;
 }
@@ -209,22 +224,15 @@ static enum MHD_Result take_body(struct exchange *exchange, const char *data,
 static enum MHD_Result dispatch(struct exchange *exchange)
 {
     struct request *request = &exchange->request;
-    struct failure why;
 
     wheel_disarm(&exchange->connection->deadline);
-    if (exchange->refusal) {
-        if (exchange->refusal == ERR_TOO_LARGE)
-            too_large(exchange, &why);
-        else
-            fail_plain(&why, exchange->refusal);
-        request_fail(request, &why);
-    } else {
-        request->body = (struct span){exchange->body.data, exchange->body.size};
-        request_run(request,
-                    exchange->target +
-                        (exchange->head.query.data - exchange->target),
-                    exchange->wait_ms);
-    }
+    if (exchange->refusal)
+        return MHD_NO;
+    request->body = (struct span){exchange->body.data, exchange->body.size};
+    request_run(request,
+                exchange->target +
+                    (exchange->head.query.data - exchange->target),
+                exchange->wait_ms);
     return request->stage == STAGE_PARKED ? MHD_YES : exchange_queue(exchange);
 }
 
