@@ -99,7 +99,7 @@ enum durability { DURABILITY_SYNC, DURABILITY_RELAXED };
       "Socket.IO clients of one worker")                                       \
     T(web, TEXT, "", 0, 0,                                                     \
       "serve the page from this directory instead of the built-in files")      \
-    T(trace_points, NUMBER, "4096", 0, 16777216,                               \
+    T(trace_points, NUMBER, "4096", 0, 1048576,                                \
       "deliveries that each worker remembers for rung trace; 0: none")         \
     T(stall_ms, NUMBER, "5000", 100, 600000,                                   \
       "/healthz fails when a worker or the sequencer is silent for so long")   \

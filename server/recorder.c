@@ -126,19 +126,23 @@ void recorder_written(struct recorder *recorder, const struct carrier *carrier,
 
 /* --- reading -------------------------------------------------------------- */
 
+static uint64_t word(const struct slot *slot, size_t i)
+{
+    return atomic_load_explicit(&slot->words[i], memory_order_acquire);
+}
+
+/* Whole, and about that entry. */
 static bool get(const struct slot *slot, lsn at, struct point *point)
 {
-    uint64_t turn =
-        atomic_load_explicit(&slot->words[AT_TURN], memory_order_acquire);
+    uint64_t turn = word(slot, AT_TURN);
 
-    if (turn == 0 || turn % 2)
+    if (turn == 0 || turn % 2 || word(slot, AT_FIRST) > at ||
+        word(slot, AT_LAST) < at)
         return false;
     for (size_t i = AT_FIRST; i < SLOT_WORDS; i++)
-        point->words[i] =
-            atomic_load_explicit(&slot->words[i], memory_order_acquire);
+        point->words[i] = word(slot, i);
     return atomic_load_explicit(&slot->words[AT_TURN], memory_order_relaxed) ==
-               turn &&
-           point->words[AT_FIRST] <= at && at <= point->words[AT_LAST];
+           turn;
 }
 
 static unsigned byte_of(const struct point *point, int which)

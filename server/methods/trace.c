@@ -21,7 +21,7 @@
 #include <stdlib.h>
 
 #define STEPS_MAX 1000
-#define LOOK_AHEAD 20000 /* entries of the log, for the first receipts */
+#define LOOK_AHEAD 2000 /* entries of the log, for the first receipts */
 
 struct step {
     uint64_t at_us;
