@@ -91,7 +91,7 @@ void recorder_announced(struct recorder *recorder, const struct commit *commit)
 static void add_name(struct point *point, size_t *at, const char *name,
                      int size_at)
 {
-    size_t size = strlen(name), room = NAMES_WORDS * 8 - *at;
+    size_t size = strlen(name), room = (size_t)NAMES_WORDS * 8 - *at;
 
     if (size > room)
         size = room;
