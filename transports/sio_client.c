@@ -336,7 +336,9 @@ static void connect_to(struct sio_client *client,
 
     if (!client->handler->has(packet->space)) {
         send_connect_error(client, packet->space, SPAN("Invalid namespace"),
-                           (struct span){0});
+                           client->protocol == SIO_PROTOCOL_4
+                               ? SPAN("{\"message\":\"Invalid namespace\"}")
+                               : (struct span){0});
         return;
     }
     socket = client->socket_count < SOCKETS_MAX

@@ -8,6 +8,7 @@
 struct config;
 struct eio_options;
 struct eio_server;
+struct place;
 struct ws_handler;
 
 /* From the command line, before any thread starts. */
@@ -23,6 +24,7 @@ extern struct conformance_options conformance;
 extern const struct ws_handler echo_handler;  /* echo.c */
 extern const struct eio_server engine_server; /* engine.c */
 extern const struct eio_server chat_server;   /* chat.c */
+extern const struct place pubsub_place;       /* pubsub.c */
 void conformance_eio(const struct config *config, struct eio_options *out);
 
 #endif

@@ -4,6 +4,7 @@
 #include "server/cli/cli.h"
 #include "tests/conformance/conformance.h"
 #include "transports/eio.h"
+#include "transports/place.h"
 #include "transports/ws_host.h"
 
 #include <ftw.h>
@@ -23,12 +24,15 @@ struct conformance_options conformance = {
 
 extern const struct ws_handler websocket_handler;
 extern const struct ws_handler eio_ws_handler;
+extern const struct place eio_place;
 
 /* Instead of the server's own tables: */
 const struct ws_handler *const ws_handlers[] = {
     &websocket_handler, &echo_handler, &eio_ws_handler, NULL};
 const struct eio_server *const eio_servers[] = {&engine_server, &chat_server,
                                                 NULL};
+
+const struct place *const places[] = {&eio_place, &pubsub_place, NULL};
 
 /* --- the command line ----------------------------------------------------- */
 
@@ -39,7 +43,9 @@ static int help(FILE *out, int status)
         "rung serve --demo on 127.0.0.1, whose data goes away with it, and\n"
         "  /echo        WebSocket: every message comes back\n"
         "  /engine.io/  Engine.IO: every message comes back\n"
-        "  /socket.io/  Socket.IO: /, /custom, /admin\n\n"
+        "  /socket.io/  Socket.IO: /, /custom, /admin\n"
+        "  /publish?channel=C  POST: its body goes to all at\n"
+        "  /sse?channel=C      Server-Sent Events, with Last-Event-ID\n\n"
         "  --port P             0, the default, takes any\n"
         "  --ping-interval MS   of Engine.IO (25000)\n"
         "  --ping-timeout MS    of Engine.IO (20000)\n"
@@ -115,8 +121,16 @@ static int remove_one(const char *path, const struct stat *what, int kind,
 static int serve(void)
 {
     char dir[] = "/tmp/rung-conformance-XXXXXX", address[32];
-    char *args[] = {"serve",  "--demo", "--listen",          address,
-                    "--data", dir,      "--allowed-origins", "*"};
+    char *args[] = {"serve",
+                    "--demo",
+                    "--listen",
+                    address,
+                    "--data",
+                    dir,
+                    "--allowed-origins",
+                    "*",
+                    "--drain-timeout-ms",
+                    "1000"};
     int status;
 
     if (!mkdtemp(dir)) {
