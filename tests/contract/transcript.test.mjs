@@ -4,7 +4,9 @@
 // order. RUNG_SEED tells the same story again.
 
 import assert from 'node:assert/strict';
-import { clients, sequenced, transports } from '../lib/followers.mjs';
+import {
+  clients, sequenced, socketios, transports,
+} from '../lib/followers.mjs';
 import { Roamer } from '../lib/roamer.mjs';
 import { scenario } from '../lib/story.mjs';
 import { chosenSeed, eventually, pause, seeded } from '../lib/wait.mjs';
@@ -128,7 +130,7 @@ async function tell(scene, t, { pick, over, rounds, restarts = 0 }) {
     assert.ok((seen[key] ?? 0) >= seq, `${key}: ${seen[key]}, not ${seq}`);
 }
 
-for (const transport of clients)
+for (const transport of [...clients, ...socketios])
   scenario(`the transcript over ${transport} equals the mixed chain`, {
     timeout: 60000,
   }, (scene, t) => tell(scene, t, {
@@ -138,12 +140,13 @@ for (const transport of clients)
 scenario('the transcript over random switches equals the mixed chain', {
   timeout: 60000,
 }, (scene, t) => tell(scene, t, {
-  rounds: 240, over: clients, pick: (random, over) => random.pick(over),
+  rounds: 240, over: [...clients, ...socketios],
+  pick: (random, over) => random.pick(over),
 }));
 
 scenario('the transcript over switches and restarts equals the mixed chain', {
   timeout: 60000,
 }, (scene, t) => tell(scene, t, {
-  rounds: 60, restarts: 4, over: transports,
+  rounds: 60, restarts: 4, over: [...transports, ...socketios],
   pick: (random, over) => random.pick(over),
 }));

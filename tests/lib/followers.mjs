@@ -1,7 +1,8 @@
 // A follower is a client that moves a cursor along the log over one transport.
 // They differ only in how bytes come in: ws (npm ws), tcp (a socket), sse and
-// stream (fetch, read by hand), multipart (npm @fastify/busboy), iframe (a page's scripts, run),
-// eventsource (npm eventsource), longpoll, poll, and jsonp (a script, run).
+// stream (fetch, read by hand), multipart (npm @fastify/busboy), iframe (a page's
+// scripts, run), eventsource (npm eventsource), longpoll, poll, jsonp (a script,
+// run), and socketio (npm socket.io-client).
 //
 // The client rule, the same for all: advance the cursor first, then hand the
 // event on; drop what is not beyond the cursor.
@@ -11,6 +12,7 @@ import net from 'node:net';
 import vm from 'node:vm';
 import { Dicer } from '@fastify/busboy';
 import { EventSource } from 'eventsource';
+import { io } from 'socket.io-client';
 import WebSocket from 'ws';
 import { request, withQuery } from './http.mjs';
 import { pause, within } from './wait.mjs';
@@ -23,6 +25,9 @@ export const clients = [...transports, 'eventsource'];
 export const duplexes = ['ws', 'tcp'];
 /** What begins with an HTTP request. */
 export const overHttp = transports.filter((name) => name !== 'tcp');
+/** The stock Socket.IO client, on a WebSocket, on polling, from one to the
+ * other. */
+export const socketios = ['socketio', 'socketio-polling', 'socketio-both'];
 /** Responses without an end. */
 export const streams = ['sse', 'stream', 'multipart', 'iframe'];
 
@@ -666,6 +671,63 @@ class EventSourceFollower extends Follower {
   }
 }
 
+/** socket.io-client as it is. It comes back only as who opens it anew does. */
+class SocketioFollower extends Follower {
+  name = 'socketio';
+  ways = ['websocket'];
+
+  async open() {
+    const { token, url } = this.options;
+    this.socket = io(url, {
+      transports: this.ways,
+      forceNew: true,
+      reconnection: false,
+      auth: { token, ...this.query() },
+    });
+    this.socket.onAny((kind, event, cursor) => {
+      if (event.event !== kind || event.cursor !== cursor)
+        this.finish({ mismatch: [kind, event, cursor] });
+      else
+        this.accept(event);
+    });
+    this.socket.on('disconnect', (reason) => this.finish(
+      reason === 'io server disconnect' ? { closed: true }
+        : { lost: true, reason }));
+    this.socket.on('connect_error', (error) => this.finish(
+      error.data ? { status: statuses[error.data.code], error: error.data }
+        : { lost: true, error }));
+    if (this.options.patient !== false)
+      await Promise.race([this.seen('hello').catch(() => {}), this.ended]);
+    return this;
+  }
+
+  /** A method as an event → what its acknowledgement says. */
+  reply(method, params = {}) {
+    return within(10000, this.socket.emitWithAck(method, params),
+                  `the acknowledgement of ${method}`);
+  }
+
+  drop() {
+    this.finish({ lost: true });
+    this.socket.io.engine.close();
+    this.socket.disconnect();
+  }
+
+  async close() {
+    this.drop();
+  }
+}
+
+class SocketioPollingFollower extends SocketioFollower {
+  name = 'socketio-polling';
+  ways = ['polling'];
+}
+
+class SocketioBothFollower extends SocketioFollower {
+  name = 'socketio-both';
+  ways = ['polling', 'websocket'];
+}
+
 class PollFollower extends Follower {
   name = 'poll';
   path = '/v1/poll';
@@ -823,6 +885,9 @@ const kindsOfFollower = {
   longpoll: LongPollFollower,
   poll: PollFollower,
   jsonp: JsonpFollower,
+  socketio: SocketioFollower,
+  'socketio-polling': SocketioPollingFollower,
+  'socketio-both': SocketioBothFollower,
 };
 
 /** Open one: options are url, token, and cursor | conversation [+ after],
