@@ -133,3 +133,26 @@ test('a torn network and switches in the middle lose nothing, double nothing', {
       Array.from({ length: 120 }, (_, i) => `${who[0]}${i}`), 'in the order in which they were sent');
   t.diagnostic(`${proxy.cuts} cuts`);
 });
+
+test('two pages of one device send at once, and again after a reload: all is stored, each page’s in its order', { skip, timeout: 60_000 }, async (t) => {
+  const server = await Server.start();
+  t.after(() => server.finish());
+  const sendAll = (client, page) => Promise.all(Array.from({ length: 25 }, (_, i) =>
+    client.sendMessage({ to: 'bob', body: { text: `${page}${i}` } })));
+  const pages = [];
+  for (const page of ['a', 'b']) {
+    pages.push(await givenClient(server.url, 'alice', { random: () => 0.01 }));
+    t.after(() => pages.at(-1).close());
+  }
+  await Promise.all([sendAll(pages[0], 'a'), sendAll(pages[1], 'b')]);
+  pages[0].close();
+  const again = await givenClient(server.url, 'alice', {});
+  t.after(() => again.close());
+  await sendAll(again, 'c');
+
+  const log = await history(server, await server.login('alice'));
+  assert.equal(log.length, 75);
+  for (const page of ['a', 'b', 'c'])
+    assert.deepEqual(log.map(({ body }) => body.text).filter((text) => text.startsWith(page)),
+      Array.from({ length: 25 }, (_, i) => `${page}${i}`));
+});

@@ -460,6 +460,36 @@ test('a retry cannot be overtaken within a conversation, other conversations go 
   assert.deepEqual(texts(), ['1', '3', '1', '2']);
 });
 
+test('messages to one destination are counted; where the server counts on from elsewhere, it is believed', async () => {
+  const { client, ws, clock } = await givenOnline();
+  for (const text of ['1', '2', '3']) client.sendMessage({ conversation: 'c', body: text });
+  const { calls } = ws.last;
+  const counts = () => calls.map(({ params }) => [params.body, params.client_seq]);
+  calls[0].reject(new RungError('conflict', 'client_seq: 6 was the last of this device here, 7 is next'));
+  await clock.pass(0);
+  calls[1].resolve({ seq: 1 });
+  await settled();
+  calls[2].reject(new RungError('not_member')); // its number stays free
+  await settled();
+  assert.deepEqual(counts(), [['1', 1], ['1', 7], ['2', 8], ['3', 8]]);
+  assert.equal(new Set(calls.slice(0, 2).map(({ params }) => params.client_msg_id)).size, 1);
+});
+
+test('two tabs that count against each other make a pause; another conflict is final', async () => {
+  const { client, ws, clock } = await givenOnline();
+  const sent = client.sendMessage({ conversation: 'c', body: 'x' });
+  const { calls } = ws.last;
+  for (let i = 0; i < 4; i++) {
+    calls.at(-1).reject(new RungError('conflict', `client_seq: ${i + 6} was the last of this device here, ${i + 7} is next`));
+    await clock.pass(0);
+  }
+  assert.equal(calls.length, 4);
+  await clock.pass(2_000);
+  assert.equal(calls.length, 5);
+  calls[4].reject(new RungError('conflict', 'client_msg_id: already used for another message'));
+  await assert.rejects(sent, { code: 'conflict' });
+});
+
 test('a message that comes back on the stream is stored, whatever became of the answer', async () => {
   const { client, ws } = await givenOnline();
   const sent = client.sendMessage({ to: 'you', body: {} });
@@ -487,7 +517,8 @@ test('unsent messages survive in storage, under their ids', async () => {
   const storage = fakeStorage();
   const first = await givenOnline({ storage });
   first.client.sendMessage({ to: 'you', body: { text: 'before the reload' } });
-  const [{ params }] = first.ws.last.calls;
+  const [{ params: { client_seq, ...params } }] = first.ws.last.calls;
+  assert.equal(client_seq, 1);
   first.client.close();
 
   const second = givenClient({ storage });

@@ -1,11 +1,19 @@
-// Messages on their way out. Each is tried, always under its one client_msg_id,
-// until the server has stored it or said that it never will. Messages to one
-// destination leave one after the other, so a retry cannot be overtaken.
+// Messages on their way out. Each is tried, always under its one client_msg_id, until
+// the server has stored it or said that it never will. Messages to one destination are
+// a lane: they leave one after the other, so a retry cannot be overtaken, and are
+// counted, so that a copy delayed on the way cannot come in behind the next one.
 
 import { fullJitter } from './backoff.js';
 import { RungError } from './error.js';
 
 const ATTEMPT_MS = 15_000;
+const MISCOUNTS = 3; // in a row, before there is a pause: another tab counts, too
+
+class Lane {
+  entries = []; // the first one in flight or waiting
+  next = 1; // the client_seq of the next message; where the server's is another, it says so
+  miscounts = 0;
+}
 
 export class Outbox {
   #clock;
@@ -13,7 +21,7 @@ export class Outbox {
   #deliver;
   #changed;
   #stopped = true;
-  #lanes = new Map(); // destination → entries, the first one in flight or waiting
+  #lanes = new Map(); // destination → Lane
 
   /**
    * @param {object} parts
@@ -32,7 +40,7 @@ export class Outbox {
 
   /** The messages not yet stored, oldest first within each destination. */
   get waiting() {
-    return [...this.#lanes.values()].flat().map((entry) => entry.params);
+    return [...this.#lanes.values()].flatMap(({ entries }) => entries.map(({ params }) => params));
   }
 
   /**
@@ -41,10 +49,9 @@ export class Outbox {
    */
   add(params) {
     const entry = newEntry(params);
-    if (!this.#lanes.has(entry.key)) this.#lanes.set(entry.key, []);
-    this.#lanes.get(entry.key).push(entry);
+    this.#lane(entry).entries.push(entry);
     this.#changed(this.waiting, { added: params });
-    this.#pump(entry.key);
+    this.#pump(entry.lane);
     return entry.promise;
   }
 
@@ -56,26 +63,25 @@ export class Outbox {
   restore(all) {
     const known = new Set(this.waiting.map(({ client_msg_id }) => client_msg_id));
     const entries = all.filter(({ client_msg_id }) => !known.has(client_msg_id)).map(newEntry);
-    for (const key of new Set(entries.map((entry) => entry.key))) {
-      const lane = this.#lanes.get(key) ?? [];
-      const started = lane.findLastIndex(({ attempts }) => attempts > 0) + 1;
-      lane.splice(started, 0, ...entries.filter((entry) => entry.key === key));
-      this.#lanes.set(key, lane);
+    const lanes = new Set(entries.map((entry) => this.#lane(entry)));
+    for (const lane of lanes) {
+      const started = lane.entries.filter(({ attempts }) => attempts > 0).length;
+      lane.entries.splice(started, 0, ...entries.filter((entry) => entry.lane === lane));
+      this.#pump(lane);
     }
-    for (const { key } of entries) this.#pump(key);
     return entries;
   }
 
   /** The way is free again: do not wait out a backoff (but do what a server asked for). */
   flush() {
-    for (const [key, [head]] of this.#lanes) if (!head.obliged) this.#pump(key);
+    for (const lane of this.#lanes.values()) if (!lane.entries[0]?.obliged) this.#pump(lane);
   }
 
   /** The message came back on a stream, so it is stored, whatever became of the answer. */
   settle(event) {
-    for (const lane of this.#lanes.values()) {
-      const entry = lane.find(({ params }) => params.client_msg_id === event.client_msg_id);
-      if (entry) this.#finish(entry, () => entry.resolve(event));
+    for (const { entries } of this.#lanes.values()) {
+      const entry = entries.find(({ params }) => params.client_msg_id === event.client_msg_id);
+      if (entry) this.#stored(entry, event);
     }
   }
 
@@ -88,58 +94,82 @@ export class Outbox {
   /** Stop trying; what is left stays in `waiting` and goes on with start(). */
   stop() {
     this.#stopped = true;
-    for (const lane of this.#lanes.values())
-      for (const entry of lane) {
-        this.#clock.cancel(entry.timer);
-        entry.busy = false;
-      }
+    for (const entry of [...this.#lanes.values()].flatMap(({ entries }) => entries)) {
+      this.#clock.cancel(entry.timer);
+      entry.busy = false;
+    }
   }
 
-  #pump(key) {
-    const entry = this.#lanes.get(key)?.[0];
+  #lane(entry) {
+    const key = entry.params.conversation ?? `to:${entry.params.to}`;
+    if (!this.#lanes.has(key)) this.#lanes.set(key, new Lane());
+    entry.lane = this.#lanes.get(key);
+    return entry.lane;
+  }
+
+  #pump(lane) {
+    const entry = lane.entries[0];
     if (!entry || entry.busy || this.#stopped) return;
     const attempt = ++entry.attempts;
     const stillOurs = () => entry.busy && entry.attempts === attempt;
     this.#clock.cancel(entry.timer);
     entry.busy = true;
     entry.obliged = false;
+    entry.count = lane.next;
     entry.timer = this.#clock.after(ATTEMPT_MS, () =>
       this.#failed(entry, new RungError('timeout', `not stored within ${ATTEMPT_MS} ms`)));
-    this.#deliver(entry.params).then(
-      (result) => this.#finish(entry, () => entry.resolve(result)), // even a late one is the truth
+    this.#deliver({ client_seq: lane.next, ...entry.params }).then(
+      (result) => this.#stored(entry, result), // even a late one is the truth
       (error) => stillOurs() && this.#failed(entry, error),
     );
   }
 
   #failed(entry, error) {
     this.#clock.cancel(entry.timer);
-    if (!error.retryable) {
+    const miscounted = this.#recount(entry, error);
+    if (!error.retryable && !miscounted) {
       this.#finish(entry, () => entry.reject(error));
       return;
     }
     entry.busy = false;
     entry.obliged = error.retryAfterMs !== undefined;
     if (this.#stopped) return;
-    const delay = (error.retryAfterMs ?? 0) + fullJitter(entry.attempts - 1, this.#random);
-    entry.timer = this.#clock.after(delay, () => this.#pump(entry.key));
+    const jitter = miscounted && entry.lane.miscounts <= MISCOUNTS ? 0 : fullJitter(entry.attempts - 1, this.#random);
+    entry.timer = this.#clock.after((error.retryAfterMs ?? 0) + jitter, () => this.#pump(entry.lane));
+  }
+
+  /* The server counts on from what it has of this device: an earlier page, another tab. */
+  #recount({ lane, params }, error) {
+    const next = /^client_seq: .*?(\d+) is next/.exec(error.message)?.[1];
+    if (error.code !== 'conflict' || next === undefined || params.client_seq !== undefined) return false;
+    lane.next = Number(next);
+    lane.miscounts++;
+    return true;
+  }
+
+  #stored(entry, result) {
+    const { lane } = entry;
+    if (entry.count !== undefined && lane.entries.includes(entry)) {
+      lane.next = entry.count + 1;
+      lane.miscounts = 0;
+    }
+    this.#finish(entry, () => entry.resolve(result));
   }
 
   #finish(entry, tell) {
-    const lane = this.#lanes.get(entry.key) ?? [];
-    const at = lane.indexOf(entry);
+    const { lane } = entry;
+    const at = lane.entries.indexOf(entry);
     if (at < 0) return; // settled before
     this.#clock.cancel(entry.timer);
-    lane.splice(at, 1);
-    if (lane.length === 0) this.#lanes.delete(entry.key);
+    lane.entries.splice(at, 1);
     this.#changed(this.waiting, { gone: entry.params });
     tell();
-    this.#pump(entry.key);
+    this.#pump(lane);
   }
 }
 
 function newEntry(params) {
-  const key = params.conversation ?? `to:${params.to}`;
-  const entry = { key, params, attempts: 0, busy: false, timer: null, obliged: false };
+  const entry = { params, lane: null, count: undefined, attempts: 0, busy: false, timer: null, obliged: false };
   entry.promise = new Promise((resolve, reject) => Object.assign(entry, { resolve, reject }));
   return entry;
 }

@@ -30,6 +30,11 @@ export class FakeClock {
     return [...this.#timers.values()].map(({ at }) => at - this.#now).sort((a, b) => a - b);
   }
 
+  /** `ms` pass and no timer runs, as in a page that its browser has put to sleep. */
+  sleepFor(ms) {
+    this.#now += ms;
+  }
+
   /** Let `ms` pass, timer by timer. */
   async pass(ms) {
     const end = this.#now + ms;
@@ -73,7 +78,7 @@ export function fakeCarry(name, { streams = true, requests = false } = {}) {
 export function fakeFetch(answers) {
   const asked = [];
   const fetch = async (url, init) => {
-    asked.push({ url: String(url), init, params: init.body ? JSON.parse(init.body) : undefined });
+    asked.push({ url: String(url), init, params: typeof init.body === 'string' ? JSON.parse(init.body) : undefined });
     const { status = 200, body, headers = {} } = await answers(String(url), init);
     return new Response(typeof body === 'string' ? body : JSON.stringify(body), { status, headers });
   };
