@@ -156,3 +156,14 @@ test('two pages of one device send at once, and again after a reload: all is sto
     assert.deepEqual(log.map(({ body }) => body.text).filter((text) => text.startsWith(page)),
       Array.from({ length: 25 }, (_, i) => `${page}${i}`));
 });
+
+test('a file is refused in clear words while the server keeps no media', { skip, timeout: 30_000 }, async (t) => {
+  const server = await Server.start();
+  t.after(() => server.finish());
+  const alice = await givenClient(server.url, 'alice', {});
+  t.after(() => alice.close());
+  const { status } = await server.get('/v1/media/none');
+  const made = alice.createFileMessage({ to: 'bob', file: new Blob(['hi']), name: 'hi.txt' });
+  if (status === 404) await assert.rejects(made, { code: 'unsupported' });
+  else assert.equal((await made).type, 'file');
+});

@@ -38,6 +38,11 @@ export class FakeNetwork {
     for (const line of [...this.#lines]) line.report.batch([{ event: 'bye', ...bye }]);
   }
 
+  /** Only lines to come feel it; the open ones stay as they are. */
+  makeNext(mode, name) {
+    this.#modes.set(name, mode);
+  }
+
   /** The open line of a rung. */
   lineOf(name) {
     return [...this.#lines].find((line) => line.name === name);
