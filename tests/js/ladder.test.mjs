@@ -270,11 +270,18 @@ test('bye: the same rung, after exactly the delay given', async () => {
   assert.deepEqual(new Set(given.network.opened.map(({ name }) => name)), new Set(['ws']));
 });
 
-test('a recycled stream comes back at once', async () => {
+test('a recycled stream comes back at once; one that is dismissed again and again, not in a circle', async () => {
   const given = await online({}, 'ws');
+  await given.clock.pass(6_000);
   given.network.dismiss({ reason: 'recycled', retry_after_ms: 0 });
   await given.clock.pass(2 * given.network.rttMs);
   assert.equal(live(given), 'stream');
+  const before = given.network.opened.length;
+  given.client.on('hello', () => queueMicrotask(() => given.network.dismiss({ reason: 'recycled' })));
+  given.network.dismiss({ reason: 'recycled' });
+  await given.clock.pass(10_000);
+  const more = given.network.opened.length - before;
+  assert.ok(more > 10 && more < 60, `${more} openings in ten seconds`);
 });
 
 /* ---- memory ---- */

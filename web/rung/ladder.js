@@ -308,7 +308,7 @@ export class Ladder {
     this.#dropDoubt();
     this.#timers.clear('stable', 'probe');
     this.error = why.error;
-    if (verdict !== 'rung') return this.#spoken(step, verdict, why.error);
+    if (verdict !== 'rung') return this.#spoken(step, verdict, why.error, lived);
     this.#tell(step, 'failed', why.error.message);
     if (!lived) this.#restNow(step);
     const now = this.#clock.now();
@@ -318,12 +318,12 @@ export class Ladder {
   }
 
   /* The server itself has answered: other rungs would hear the same. */
-  #spoken(step, verdict, error) {
+  #spoken(step, verdict, error, lived = false) {
     step.suspect = false;
     this.#tell(step, verdict === 'bye' ? 'untried' : 'failed', error.message);
     const jitter = () => fullJitter(this.attempt++, this.#random);
     if (verdict === 'stop') this.#give(error);
-    else if (verdict === 'bye') this.#later(error.retryAfterMs ?? 0, true);
+    else if (verdict === 'bye') this.#later(error.retryAfterMs || (lived ? 0 : fullJitter(0, this.#random)), true);
     else if (verdict === 'later') this.#later((error.retryAfterMs ?? 0) + jitter(), true);
     else if (this.#canRenew() && this.#refusals++ === 0) this.#later(jitter());
     else this.#give(error);
