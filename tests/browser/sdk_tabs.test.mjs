@@ -57,7 +57,8 @@ test('a tab that comes later and was behind fills its hole', { skip, timeout: 12
 });
 
 for (const [what, gone] of [['locks', "Object.defineProperty(Navigator.prototype, 'locks', { value: undefined })"],
-  ['channels', 'delete globalThis.BroadcastChannel']])
+  ['channels', 'delete globalThis.BroadcastChannel'],
+  ['leave to lock', "LockManager.prototype.request = () => Promise.reject(new DOMException('', 'SecurityError'))"]])
   test(`without ${what} no tab keeps a request open: WebSocket, else polls`, { skip, timeout: 120_000 }, async (t) => {
     const { proxy, say, tabs, openTabs } = await givenTabs(t, { before: gone, blocked: ['ws'] });
     await openTabs(TABS);

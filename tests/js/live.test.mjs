@@ -60,6 +60,19 @@ for (const transport of TRANSPORTS)
     assert.equal(alice.status.transport, transport);
   });
 
+test('sse without EventSource is read by fetch, its token in a header', { skip, timeout: 30_000 }, async (t) => {
+  const server = await Server.start();
+  t.after(() => server.finish());
+  const asked = [];
+  const bob = await givenClient(server.url, 'bob', { transport: 'sse', EventSource: undefined,
+    fetch: (url, init) => (asked.push(url), fetch(url, init)) });
+  t.after(() => bob.close());
+  await bob.sendMessage({ to: 'bob', body: { text: 'line one\nline two' } });
+  await eventually(() => bob.told.length === 1, 'bob is told');
+  assert.deepEqual(brief(bob.told), [[1, 'bob', 'line one\nline two']]);
+  assert.ok(asked.some((url) => url.includes('/v1/sse?')) && !asked.some((url) => /ticket|token=/.test(url)), asked.join());
+});
+
 for (const transport of TRANSPORTS)
   test(`${transport}: a server that says goodbye is come back to`, { skip, timeout: 60_000 }, async (t) => {
     const server = await Server.start({ env: { RUNG_BYE_SPREAD_MS: '100' } });

@@ -150,6 +150,7 @@ export class Ladder {
 
   /** Where the other rungs were opened is no longer where we are (rule 4 of the cursor). */
   reopenOthers(link) {
+    if (this.#doubt !== link) this.#dropDoubt();
     for (const step of this.#opening) {
       if (step.link === link) continue;
       this.#leave(step, 'opened anew, from another cursor');

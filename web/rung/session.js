@@ -188,6 +188,7 @@ export class Session {
     this.#tabs.join({
       leads: () => this.#climb('leader', this.#carries(), this.#only),
       follows: () => this.#climb('follower', [tabCarry((heard) => this.#tabs.listen(heard)), this.#parts.carries.poll], null),
+      cannot: () => this.#goAlone(this.#spare()),
     });
   }
 
@@ -199,15 +200,17 @@ export class Session {
   /* Where tabs cannot share, no request may stay open in each of them: six connections
    * are all that a browser has for a host. */
   #carries() {
-    const all = Object.values(this.#parts.carries);
-    const spare = this.#shares && !Tabs.possible;
-    return spare ? all.filter(({ name }) => name === 'ws' || name === 'poll') : all;
+    return this.#shares && !Tabs.possible ? this.#spare() : Object.values(this.#parts.carries);
   }
 
-  #goAlone() {
+  #spare() {
+    return Object.values(this.#parts.carries).filter(({ name }) => name === 'ws' || name === 'poll');
+  }
+
+  #goAlone(carries = Object.values(this.#parts.carries)) {
     this.#tabs?.leave();
     this.#tabs = null;
-    this.#climb('alone', Object.values(this.#parts.carries), this.#only);
+    this.#climb('alone', carries, this.#only);
   }
 
   #climb(role, carries, only) {

@@ -16,8 +16,11 @@ export class Tabs {
     this.#name = name;
   }
 
-  /** @param {{leads: () => void, follows: () => void}} on leads may come after follows */
-  join({ leads, follows }) {
+  /**
+   * @param {{leads: () => void, follows: () => void, cannot: () => void}} on leads may come
+   *   after follows; cannot: the browser refuses, by a policy
+   */
+  join({ leads, follows, cannot }) {
     const { locks } = globalThis.navigator;
     const left = new AbortController();
     const gone = new Promise((resolve) => left.signal.addEventListener('abort', resolve));
@@ -35,7 +38,7 @@ export class Tabs {
       follows();
       locks.request(this.#name, { signal: left.signal }, hold).catch(() => {}); // left before it was our turn
       return undefined;
-    });
+    }).catch(() => left.signal.aborted || cannot());
   }
 
   /** Tell the followers. */
