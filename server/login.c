@@ -11,8 +11,9 @@
 
 struct login {
     unsigned char code[LOGIN_WORD_BYTES], secret[LOGIN_WORD_BYTES];
-    uint64_t ends_ms; /* monotonic; 0: free */
-    char *token;      /* APPROVED */
+    uint64_t ends_ms;   /* monotonic */
+    uint64_t looked_ms; /* when its device has last been there */
+    char *token;        /* APPROVED */
     struct login_view view;
 };
 
@@ -60,16 +61,26 @@ static bool read_word(unsigned char out[LOGIN_WORD_BYTES], struct span text)
 
 /* --- the table, under the lock -------------------------------------------- */
 
-/* Whoever comes by takes out what has expired. */
+/* Whoever comes by takes out what has expired; and when all places are taken,
+ * the one whose device has been away the longest, if that is long: so a flood
+ * of codes that nobody shows does not keep out those that somebody does. */
 static struct login **free_place(uint64_t now_ms)
 {
-    struct login **found = NULL;
+    struct login **found = NULL, **idle = NULL;
 
     for (size_t i = 0; i < LOGIN_MAX; i++) {
-        if (logins[i] && now_ms >= logins[i]->ends_ms)
-            forget(&logins[i]);
-        if (!logins[i] && !found)
-            found = &logins[i];
+        struct login **at = &logins[i];
+
+        if (*at && now_ms >= (*at)->ends_ms)
+            forget(at);
+        if (!*at)
+            found = found ? found : at;
+        else if (!idle || (*at)->looked_ms < (*idle)->looked_ms)
+            idle = at;
+    }
+    if (!found && now_ms - (*idle)->looked_ms >= LOGIN_IDLE_MS) {
+        forget(idle);
+        found = idle;
     }
     return found;
 }
@@ -110,7 +121,8 @@ static struct login *make(struct span name)
         return NULL;
     random_bytes(login->code, sizeof(login->code));
     random_bytes(login->secret, sizeof(login->secret));
-    login->ends_ms = clock_mono_ms() + LOGIN_LIFE_MS;
+    login->looked_ms = clock_mono_ms();
+    login->ends_ms = login->looked_ms + LOGIN_LIFE_MS;
     login->view.expires_ms = clock_wall_ms() + LOGIN_LIFE_MS;
     assert(name.size <= LOGIN_LABEL_MAX);
     if (name.size)
@@ -158,6 +170,7 @@ static enum err look(struct span code, struct span secret, bool begin,
     if (at && read_word(word, secret) &&
         auth_equal((*at)->secret, word, sizeof(word))) {
         (*at)->view.waiter += begin;
+        (*at)->looked_ms = clock_mono_ms();
         *out = (*at)->view;
     } else {
         rc = not_found(why);

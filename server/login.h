@@ -19,6 +19,7 @@
 
 #define LOGIN_LIFE_MS 120000
 #define LOGIN_MAX 4096
+#define LOGIN_IDLE_MS 10000 /* not waited for: may make room for another */
 #define LOGIN_WORD_BYTES 16 /* of randomness, in a code and in a secret */
 #define LOGIN_WORD_ROOM (2 * LOGIN_WORD_BYTES + 1) /* hex, terminated */
 #define LOGIN_LABEL_MAX 64 /* bytes; LOGIN_NAME_MAX is POSIX's */
@@ -39,7 +40,8 @@ struct login_view {
 };
 
 /* A new code, for a device that calls itself `name` (at most
- * LOGIN_LABEL_MAX bytes; may be empty). ERR_OVERLOADED: there are too many. */
+ * LOGIN_LABEL_MAX bytes; may be empty). ERR_OVERLOADED: there are too many,
+ * and devices wait for all of them. */
 MUST_CHECK enum err login_begin(struct span name, char code[LOGIN_WORD_ROOM],
                                 char secret[LOGIN_WORD_ROOM],
                                 uint64_t *expires_ms, struct failure *why);

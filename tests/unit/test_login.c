@@ -139,6 +139,26 @@ static void there_is_a_limit_and_time_makes_room(void **state)
     mem_free(login_take(span_of(shown.code)));
 }
 
+/* A flood of codes that nobody waits for keeps out nobody who does. */
+static void what_is_not_waited_for_makes_room(void **state)
+{
+    struct shown first, waited;
+    struct login_view view;
+
+    (void)state;
+    now_ms += LOGIN_LIFE_MS;
+    waited = given_code();
+    first = given_code();
+    for (int i = 2; i < LOGIN_MAX; i++)
+        (void)given_code();
+    now_ms += LOGIN_IDLE_MS - 1;
+    assert_int_equal(look(&waited, &view), ERR_NONE);
+    now_ms += 1;
+    (void)given_code();
+    assert_int_equal(look(&waited, &view), ERR_NONE);
+    assert_int_equal(look(&first, &view), ERR_NOT_FOUND);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -147,6 +167,7 @@ int main(void)
         cmocka_unit_test(a_code_ends_with_its_time),
         cmocka_unit_test(who_begins_to_wait_is_the_one_who_waits),
         cmocka_unit_test(there_is_a_limit_and_time_makes_room),
+        cmocka_unit_test(what_is_not_waited_for_makes_room),
     };
 
     clock_substitute(wall, mono_us);
