@@ -69,6 +69,7 @@ export class Ladder {
   /** What has moved, and why: from the client's "transport". */
   follow(person) {
     let stood = person.live;
+    if (stood) this.#tell(person, null, stood, t('its first event came'));
     person.client.on('transport', ({ rung, state, why, tried }) => {
       if (state !== 'live' || rung === stood) return;
       const from = stood;
