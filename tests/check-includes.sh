@@ -49,6 +49,8 @@ rule 'a transport takes from store only the types that it reads' \
     $(files -path 'transports/*')
 rule 'transports do not know the parts above them' \
     'server/(main|front_door|cli/.*)\.h' $(files -path 'transports/*')
+rule 'what only --demo has is asked for in few places' 'server/demo_(rungs|again)\.h' \
+    $(files | grep -vE '^server/(demo_(rungs|again)\.[ch]|methods/demo\.c|carrier\.c|cli/serve\.c)$|^transports/(demo_wall|duplex)\.c$')
 rule 'nothing but tests includes tests' 'tests/' $(files)
 
 rule '<lmdb.h> lives in store/' 'lmdb\.h' \

@@ -72,10 +72,21 @@ function greet({ client, side }, peer) {
     .catch(() => {}); // it was said before, in another language
 }
 
+/* Who asks to log in without saying as whom is told what is missing, or that there is no demo. */
+async function isDemo() {
+  const answer = await fetch('/v1/demo.login', { method: 'POST', body: '{}' });
+  return answer.status !== 404;
+}
+
 async function begin() {
   translate();
   setUpLanguages();
   setUpTheme(byId('theme'));
+  if (!await isDemo().catch(() => true)) { // a server that cannot be reached may come back
+    byId('no-demo').hidden = false;
+    byId('stage').hidden = byId('views').hidden = true;
+    return;
+  }
 
   const [first, second] = [nameOf('a', 'alice'), nameOf('b', 'bob')];
   const changed = drawnLater(() => {

@@ -1,4 +1,5 @@
-// Makes the pictures of the README, docs/demo*.png: a real server, real sessions.
+// Makes the pictures of the README, docs/demo*.png: a real server, real sessions. One is
+// in Chinese, for which a font must be there (Debian: fonts-wqy-microhei).
 //
 //     node tests/browser/screenshot.mjs [FOLDER]
 

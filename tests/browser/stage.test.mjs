@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import { test } from 'node:test';
 import { givenBrowser, givenPage, givenServer, givenStage, missing, openListed, paneOf, standsOn } from './given.mjs';
+import { Server } from '../lib/server.mjs';
 import { eventually } from '../lib/wait.mjs';
 
 const skip = missing();
@@ -178,6 +179,15 @@ test('the keyboard is enough', { skip, timeout: 120_000 }, async (t) => {
   await page.focus('#proxy');
   await page.keyboard.press('Enter');
   await standsOn(page, 'b', 'longpoll');
+});
+
+test('a server without --demo says so', { skip, timeout: 60_000 }, async (t) => {
+  const server = await Server.start({ demo: false, apps: { red: 'a secret of thirty-two bytes: red' } });
+  t.after(() => server.finish());
+  const page = await givenPage(await givenBrowser((done) => t.after(done)), server.url);
+
+  await page.waitForSelector('#no-demo:has-text("rung serve --demo")');
+  assert.ok(await page.locator('#stage').isHidden());
 });
 
 test('on a phone one part is shown at a time, and nothing sticks out', { skip, timeout: 120_000 }, async (t) => {

@@ -134,6 +134,8 @@ export const zh = {
   // the stage
   'One log, one cursor, any transport. Saw off a rung and see what happens.': '一条日志，一个游标，任意传输。锯断一级梯子，看看会发生什么。',
   'Just the chat': '仅聊天',
+  'There is no demo here': '这里没有演示',
+  'This server was started without it. To see it:': '此服务器未开启演示。若要查看：',
   Language: '语言',
   'Dark colours': '深色',
   'The first person': '第一个人',
