@@ -3,6 +3,8 @@
 # make test     install what the tests need, build, run every test
 # make test-c   only the C tests
 # SANITIZE=address,undefined or SANITIZE=thread: the same in a folder of its own
+# make simulate the server with the clock, network and disk of a seed
+# make prove    every proof of docs/RELIABILITY.md, long; ARGS=--quick: short
 # make packets  loses each of the six packets N times (N=1000)
 # Also: lint format fuzz install clean deps deps-test.  WERROR=1 for no warnings.
 
@@ -219,6 +221,11 @@ include bench/bench.mk
 # ---- whatever breaks --------------------------------------------------------
 
 include tests/simulate/simulate.mk
+
+# The long versions of what docs/RELIABILITY.md tells; ARGS=--quick: short ones.
+prove: all $B/tests/conformance_server $B/tests/disk/shim.so $(SIMULATE)
+	@CC="$(CC)" RUNG_BIN="$${RUNG_BIN:-$(abspath $B/rung)}" \
+	    node tests/prove.mjs $(ARGS)
 
 # ---- layout and advice -----------------------------------------------------
 

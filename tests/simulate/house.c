@@ -290,6 +290,10 @@ void house_kill(bool power)
 
     power = power && !options.relaxed; /* which promises nothing then */
     story_tell(power ? "the power is cut" : "the server is killed");
+    if (power)
+        tally.cuts++;
+    else
+        tally.kills++;
     hang_up();
     fibers_forget();
     life = NULL;

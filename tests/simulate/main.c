@@ -267,6 +267,23 @@ static void show_progress(uint64_t done, uint64_t all, uint64_t failed)
             (unsigned long long)failed);
 }
 
+static struct tally totals;
+
+static void add_up(const char *text)
+{
+    const char *at = text ? strstr(text, "tally: ") : NULL;
+    struct tally one;
+
+    if (!at || sscanf(at, TALLY_FORMAT, &one.messages, &one.network, &one.disk,
+                      &one.kills, &one.cuts) != 5)
+        return;
+    totals.messages += one.messages;
+    totals.network += one.network;
+    totals.disk += one.disk;
+    totals.kills += one.kills;
+    totals.cuts += one.cuts;
+}
+
 static void wait_for_any(struct job *jobs, unsigned count)
 {
     struct pollfd ends[JOBS_MAX];
@@ -307,6 +324,7 @@ static uint64_t run_all(const struct order *order, uint64_t *failed_seed)
                     *failed_seed = jobs[i].seed;
                 failed++;
             }
+            add_up(jobs[i].text);
             free(jobs[i].text);
             jobs[i] = (struct job){0};
             show_progress(++done, all, failed);
@@ -415,6 +433,8 @@ int main(int argc, char **argv)
     printf("%llu seeds, %llu failed\n",
            (unsigned long long)(order.last - order.first + 1),
            (unsigned long long)failed);
+    printf(TALLY_FORMAT "\n", totals.messages, totals.network, totals.disk,
+           totals.kills, totals.cuts);
     if (failed)
         explain(&order, seed);
     return failed != 0;

@@ -179,6 +179,13 @@ static void tell_end(void)
                (unsigned long long)disk.failed, (unsigned long long)disk.ended,
                (unsigned long long)disk.dropped, (unsigned long long)log,
                (unsigned long long)net_digest());
+    tally.disk = (unsigned)disk.failed;
+    for (size_t i = 0; i < calls_count(); i++)
+        tally.messages += calls_all(i)->deed == SEND &&
+                          calls_all(i)->status == 200 &&
+                          !calls_all(i)->duplicate;
+    story_tell(TALLY_FORMAT, tally.messages, tally.network, tally.disk,
+               tally.kills, tally.cuts);
 }
 
 void run(const struct run_options *options)

@@ -105,6 +105,7 @@ static void other_transport(struct chance *chance)
     struct peer *peer = somebody(chance);
     enum via via = (enum via)chance_below(chance, VIA_COUNT);
 
+    tally.network++;
     story_tell("%s/%s changes to %s", peer->user, peer->device, via_name(via));
     follow_over(peer, via);
 }
@@ -114,6 +115,7 @@ static void short_token(struct chance *chance)
     struct peer *peer = somebody(chance);
     uint64_t seconds = chance_between(chance, 1, 6);
 
+    tally.network++;
     story_tell("%s/%s has a token for %llu s", peer->user, peer->device,
                (unsigned long long)seconds);
     peer_token_for(peer, seconds);
@@ -126,6 +128,7 @@ static void break_line(struct chance *chance)
 {
     struct peer *peer = somebody(chance);
 
+    tally.network++;
     if (chance_percent(chance, 50)) {
         story_tell("%s/%s loses what it follows over", peer->user,
                    peer->device);
@@ -142,6 +145,7 @@ static void stall_line(struct chance *chance)
     struct line *line =
         chance_percent(chance, 70) ? &peer->line : &peer->calls_line;
 
+    tally.network++;
     story_tell("%s/%s %s", peer->user, peer->device,
                line->stalled ? "reads on" : "stops reading");
     line->stalled = !line->stalled;

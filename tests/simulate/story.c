@@ -7,6 +7,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+struct tally tally;
+
 static struct buf text = {.max = 64u << 20};
 static char failed[1024];
 

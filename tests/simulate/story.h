@@ -12,6 +12,18 @@
 #include <stddef.h>
 
 void story_tell(const char *format, ...) PRINTF_LIKE(1, 2);
+/* What a run did, and what was done to it. */
+struct tally {
+    unsigned messages; /* stored and answered */
+    unsigned network;  /* connections broken, stalled, or left for another */
+    unsigned disk;     /* steps that failed */
+    unsigned kills, cuts;
+};
+#define TALLY_FORMAT                                                           \
+    "tally: %u messages, %u faults of the network, %u of the disk, %u kills, " \
+    "%u power cuts"
+extern struct tally tally;
+
 /* The run has failed: the first such reason stands. It goes on, so that the
  * checks behind it need not expect a failed run; ask story_failed(). */
 void story_fail(const char *format, ...) PRINTF_LIKE(1, 2);
