@@ -312,6 +312,6 @@ deps-test: deps
 	    (cd tests && npm ci --no-audit --no-fund && \
 	     touch node_modules/.package-lock.json)
 
-.PHONY: all run install screenshots clean packets test test-all test-c test-js test-includes fuzz \
+.PHONY: all run install screenshots clean packets prove test test-all test-c test-js test-includes fuzz \
         fuzz-run bench format lint lint-format lint-tidy lint-cppcheck deps \
         deps-test FORCE
