@@ -44,7 +44,7 @@ test('a page hears every body through an iframe, and none breaks out', { skip, t
     window.heard.filter(({ event }) => event === 'message').map(({ body }) => body.text));
 
   await say('before');
-  await page.goto(server.url);
+  await page.goto(`${server.url}/chat.html`); // of its origin, and still
   await frame(page, src);
   await eventually(async () => (await texts()).length === 1, 'the first batch is heard');
   for (const text of evil) await say(text);
