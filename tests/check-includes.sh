@@ -60,7 +60,7 @@ rule '<microhttpd.h> lives in the files of transports/http_host.h, not in it' \
     'microhttpd\.h' $(files | grep -vE "^$http$")
 rule 'what these files share stays among them' 'transports/http_inside\.h' \
     $(files | grep -vE "^$http$")
-direct='transports/direct(_reply\.c|_inside\.h|\.c)'
+direct='transports/direct(_read\.c|_reply\.c|_inside\.h|\.c)'
 rule 'what the direct host shares stays in its files' \
     'transports/direct_inside\.h' $(files | grep -vE "^$direct$")
 rule 'what the files of duplex.h share stays among them' \

@@ -58,13 +58,35 @@ static inline struct direct *direct_of(struct request *request)
     return container_of(request, struct direct, request);
 }
 
-/* direct.c: from now on its peer has that long, in milliseconds. */
+/* --- direct.c ------------------------------------------------------------- */
+
+/* From now on its peer has that long. */
 void direct_arm(struct direct *direct, uint64_t ms);
-/* direct.c: soon, from the loop, go on with it. */
+/* Soon, from the loop, go on with it. */
 void direct_again(struct direct *direct);
-/* direct.c: its request was answered, and nothing of that is left to send. */
+/* Its request was answered, and nothing of that is left to send. */
 void direct_next(struct direct *direct);
-/* direct_reply.c: send what is left, as far as the socket takes it. */
+/* The connection is no more; its socket (-1: it was taken) is the caller's, and
+ * still counts as connected. */
+int direct_release(struct direct *direct);
+/* The connection is no more; what was sent last still arrives. */
+void direct_end(struct direct *direct);
+/* The same with an error as its answer; `status` 0: the error's own. */
+void direct_refuse(struct direct *direct, int status,
+                   const struct failure *why);
+
+/* --- direct_read.c -------------------------------------------------------- */
+
+/* Is a request there? Then run it. False: not yet, or the connection is no
+ * more. */
+bool direct_look(struct direct *direct);
+/* More of a body. False: that was all, for now; or the connection is no more. */
+bool direct_gather(struct direct *direct);
+void direct_held_free(struct held *held); /* NULL: nothing */
+
+/* --- direct_reply.c ------------------------------------------------------- */
+
+/* Send what is left, as far as the socket takes it. */
 void direct_flush(struct direct *direct);
 
 #endif
