@@ -74,7 +74,7 @@ const proofs = [
     command: ['node', '--test', '--test-reporter=tap',
               'tests/contract/rfc6455.test.mjs'],
     faults: () => 'what RFC 6455 forbids', outcome: passed },
-  { name: 'fuzz', needs: 'tests/fuzz',
+  { name: 'fuzz', needs: 'tests/fuzz', long: true,
     command: make('fuzz', `FUZZ_SECONDS=${pick(120, 5)}`),
     faults: (text) => `${sum(text, /: (\d+) runs/g)} inputs`,
     outcome: (text) => `${[...text.matchAll(/^ok fuzz/gm)].length} parsers ` +

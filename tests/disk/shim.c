@@ -42,6 +42,23 @@ static unsigned char kinds[FDS_MAX];
 static struct plan plan;
 static unsigned long steps;
 
+static bool parse(char *line, struct plan *out)
+{
+    char *rest = NULL, *words[5], *next = line;
+
+    for (int i = 0; i < 5; i++, next = NULL) {
+        words[i] = strtok_r(next, " \n", &rest);
+        if (!words[i])
+            return false;
+    }
+    out->number = strtol(words[0], NULL, 10);
+    (void)snprintf(out->fault, sizeof out->fault, "%s", words[1]);
+    (void)snprintf(out->where, sizeof out->where, "%s", words[2]);
+    out->nth = strtoul(words[3], NULL, 10);
+    out->times = strtoul(words[4], NULL, 10);
+    return true;
+}
+
 static bool read_plan(struct plan *out)
 {
     const char *path = getenv("DISK_PLAN");
@@ -52,8 +69,7 @@ static bool read_plan(struct plan *out)
         return false;
     (void)!syscall(SYS_read, fd, line, sizeof line - 1);
     syscall(SYS_close, fd);
-    return sscanf(line, "%ld %15s %7s %lu %lu", &out->number, out->fault,
-                  out->where, &out->nth, &out->times) == 5;
+    return parse(line, out);
 }
 
 static void keep_count(void)
@@ -174,6 +190,7 @@ static int sync_step(int fd)
 
 /* --- in place of the C library's ------------------------------------------ */
 
+/* NOLINTBEGIN(readability-inconsistent-declaration-parameter-name) */
 static bool is_ours(int fd)
 {
     return fd >= 0 && fd < FDS_MAX && kinds[fd] != OTHER;
@@ -250,3 +267,4 @@ int fsync(int fd)
 {
     return is_ours(fd) ? sync_step(fd) : (int)syscall(SYS_fsync, fd);
 }
+/* NOLINTEND(readability-inconsistent-declaration-parameter-name) */

@@ -368,6 +368,7 @@ static int open_as(const char *path, int flags, unsigned mode)
     return fd;
 }
 
+/* NOLINTBEGIN(readability-inconsistent-declaration-parameter-name) */
 static unsigned mode_of(int flags, va_list args)
 {
     return flags & (O_CREAT | O_TMPFILE) ? va_arg(args, unsigned) : 0;
@@ -438,9 +439,10 @@ ssize_t write(int fd, const void *bytes, size_t size)
 {
     struct iovec part = {.iov_base = (void *)bytes, .iov_len = size};
 
-    if (!is_ours(fd))
-        return syscall(SYS_write, fd, bytes, size);
-    return writev(fd, &part, 1);
+    if (is_ours(fd))
+        return writev(fd, &part, 1);
+    fiber_enter_kernel(run_chance()); /* a loop is woken, from another thread */
+    return syscall(SYS_write, fd, bytes, size);
 }
 
 int fdatasync(int fd)
@@ -452,3 +454,4 @@ int fsync(int fd)
 {
     return is_ours(fd) ? sync_step(fd) : 0;
 }
+/* NOLINTEND(readability-inconsistent-declaration-parameter-name) */

@@ -28,10 +28,13 @@
 #define TURN_US                                                                \
     20 /* what a turn takes: so time passes for who never sleeps               \
         */
+#define OVERTAKEN_PERCENT 10 /* and of those as many for a while */
+#define PREEMPTED_US 20000
 #define FOREVER UINT64_MAX
 
 enum state { FREE, READY, WAITING, SLEEPING, JOINING, DONE };
 
+/* NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): there are few */
 struct fiber {
     enum state state;
     const char *name;
@@ -39,9 +42,9 @@ struct fiber {
     void *arg;
     ucontext_t context;
     char *stack;
-    void *shadow; /* the sanitizer's */
-    int epoll;    /* its loop's; -1 while unknown */
-    uint64_t wake_us;
+    void *shadow;              /* the sanitizer's */
+    int epoll;                 /* its loop's; -1 while unknown */
+    uint64_t wake_us, held_us; /* not before */
     uint64_t barren; /* `stirred` when it last looked and found nothing */
     struct fiber *joined;
 };
@@ -170,10 +173,13 @@ uint64_t fibers_memory(void)
     return memory;
 }
 
-void fiber_yield(void)
+void fiber_enter_kernel(struct chance *chance)
 {
-    if (current)
-        give_way(READY);
+    if (!current || !chance_percent(chance, OVERTAKEN_PERCENT))
+        return;
+    if (chance_percent(chance, OVERTAKEN_PERCENT))
+        current->held_us = time_now_us() + chance_below(chance, PREEMPTED_US);
+    give_way(READY);
 }
 
 void fibers_pause_memory(void)
@@ -202,6 +208,8 @@ void fibers_forget(void)
 
 static bool can_go_on(const struct fiber *fiber, bool readable)
 {
+    if (time_now_us() < fiber->held_us)
+        return false;
     switch (fiber->state) {
     case READY:
         return true;
@@ -254,14 +262,43 @@ bool fibers_turn(struct chance *chance)
     return true;
 }
 
+int fibers_hold(struct chance *chance, uint64_t us)
+{
+    size_t count = 0, which;
+
+    while (count < FIBERS_MAX && fibers[count].state != FREE)
+        count++;
+    if (!count)
+        return -1;
+    which = chance_below(chance, count);
+    fibers[which].held_us = time_now_us() + us;
+    return (int)which;
+}
+
+static uint64_t due_of(const struct fiber *fiber)
+{
+    switch (fiber->state) {
+    case READY: /* it would go on at once */
+        return fiber->held_us;
+    case WAITING:
+    case SLEEPING:
+        return fiber->wake_us > fiber->held_us ? fiber->wake_us
+                                               : fiber->held_us;
+    case FREE:
+    case JOINING:
+    case DONE:
+        break;
+    }
+    return FOREVER;
+}
+
 uint64_t fibers_due_us(void)
 {
     uint64_t due = FOREVER;
 
     for (struct fiber *fiber = fibers; fiber < fibers + FIBERS_MAX; fiber++)
-        if ((fiber->state == WAITING || fiber->state == SLEEPING) &&
-            fiber->wake_us < due)
-            due = fiber->wake_us;
+        if (due_of(fiber) < due)
+            due = due_of(fiber);
     return due;
 }
 
@@ -311,6 +348,7 @@ static int wait_on(int epoll, struct epoll_event *events, int max, int timeout)
     }
 }
 
+/* NOLINTBEGIN(readability-inconsistent-declaration-parameter-name) */
 int epoll_wait(int epfd, struct epoll_event *events, int maxevents, int timeout)
 {
     if (current)
@@ -353,3 +391,4 @@ int uv_thread_join(uv_thread_t *tid)
     }
     return 0;
 }
+/* NOLINTEND(readability-inconsistent-declaration-parameter-name) */

@@ -29,13 +29,17 @@ bool fiber_done(const struct fiber *fiber);
 bool fiber_running(void); /* called by a fiber, not by the simulator */
 /* By a fiber. Outside of one, nothing. */
 void fiber_sleep_us(uint64_t us);
-/* By a fiber: others may go on first. Outside of one, nothing. */
-void fiber_yield(void);
+/* By a fiber that enters the kernel, where others may overtake it, by chance.
+ * Outside of one, nothing. */
+void fiber_enter_kernel(struct chance *chance);
 /* By a fiber: it never comes back. */
 _Noreturn void fiber_die(void);
 
 /* Let one of those that can go on do so, by chance; false when none can. */
 bool fibers_turn(struct chance *chance);
+/* One of them, by chance, stands still for so long: as the kernel lets threads
+ * stand. Which one; -1: there is none. */
+int fibers_hold(struct chance *chance, uint64_t us);
 /* When the next sleeper wakes; UINT64_MAX: none does. */
 uint64_t fibers_due_us(void);
 /* Something happened outside, by which sockets may have become ready. */

@@ -255,7 +255,9 @@ static void ask(struct peer *peer)
 {
     char query[256];
 
-    if (!net_is_open(&peer->line)) {
+    /* A poll may well go out on another connection than the one before. */
+    if (!net_is_open(&peer->line) ||
+        (via_polls(peer->via) && chance_percent(run_chance(), 20))) {
         net_close(&peer->line);
         net_open(&peer->line, (unsigned)chance_below(run_chance(), 2),
                  on_follow);

@@ -70,9 +70,9 @@ void house_root(int pid, char *out, size_t size)
     (void)snprintf(out, size, "%s/rung-simulate-%d", base, pid);
 }
 
-void house_found(const struct house_options *chosen)
+void house_found(const struct house_options *given)
 {
-    options = *chosen;
+    options = *given;
     house_root(getpid(), root, sizeof root);
     must(mkdir(root, 0700) == 0, "cannot make a folder");
     make_folder();

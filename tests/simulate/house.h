@@ -25,7 +25,7 @@ struct house_options {
 /* Where the run of a process has its folder. */
 void house_root(int pid, char *out, size_t size);
 /* Once, before the first life: makes a folder. */
-void house_found(const struct house_options *options);
+void house_found(const struct house_options *given);
 /* Begins a life; it takes a while (run_for()). */
 void house_start(void);
 bool house_up(void);   /* it listens */

@@ -226,19 +226,13 @@ uint64_t net_due_us(void)
 
 /* --- in place of the C library's ------------------------------------------ */
 
-/* Where a thread enters the kernel others may overtake it. */
-static void enter_kernel(void)
-{
-    if (fiber_running() && chance_percent(run_chance(), 10))
-        fiber_yield();
-}
-
+/* NOLINTBEGIN(readability-inconsistent-declaration-parameter-name) */
 int accept4(int fd, struct sockaddr *restrict address, socklen_t *restrict size,
             int flags)
 {
     int taken;
 
-    enter_kernel();
+    fiber_enter_kernel(run_chance());
     taken = (int)syscall(SYS_accept4, fd, address, size, flags);
 
     if (taken >= 0)
@@ -252,7 +246,7 @@ ssize_t recv(int fd, void *bytes, size_t size, int flags)
 {
     static char bin[1 << 20];
 
-    enter_kernel();
+    fiber_enter_kernel(run_chance());
     if (!bytes && (flags & MSG_TRUNC)) {
         bytes = bin;
         size = size < sizeof bin ? size : sizeof bin;
@@ -263,6 +257,7 @@ ssize_t recv(int fd, void *bytes, size_t size, int flags)
 
 ssize_t send(int fd, const void *bytes, size_t size, int flags)
 {
-    enter_kernel();
+    fiber_enter_kernel(run_chance());
     return syscall(SYS_sendto, fd, bytes, size, flags, NULL, 0);
 }
+/* NOLINTEND(readability-inconsistent-declaration-parameter-name) */

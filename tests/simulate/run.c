@@ -107,7 +107,7 @@ static void catch_up(void)
 
 static void check_idle(void)
 {
-    uint64_t before = fibers_turns(), turns;
+    uint64_t before, turns;
 
     hang_up();
     run_for(2 * SECOND);

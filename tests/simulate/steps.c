@@ -191,6 +191,15 @@ static void slow_disk(struct chance *chance)
     disk_slow(most_us);
 }
 
+static void hold_thread(struct chance *chance)
+{
+    uint64_t us = chance_below(chance, 400000);
+    int which = fibers_hold(chance, us);
+
+    story_tell("the kernel lets thread %d stand for %llu ms", which,
+               (unsigned long long)us / 1000);
+}
+
 static void end_life(struct chance *chance)
 {
     if (!house_up())
@@ -207,10 +216,10 @@ static const struct {
     unsigned weight;
     void (*make)(struct chance *chance);
 } kinds[] = {
-    {40, send_one},  {8, send_again},       {8, read_some},   {5, acknowledge},
-    {8, come_or_go}, {10, other_transport}, {2, short_token}, {7, break_line},
-    {4, stall_line}, {3, change_weather},   {5, break_disk},  {3, slow_disk},
-    {2, end_life},
+    {40, send_one},   {8, send_again},       {8, read_some},   {5, acknowledge},
+    {8, come_or_go},  {10, other_transport}, {2, short_token}, {7, break_line},
+    {4, stall_line},  {3, change_weather},   {5, break_disk},  {3, slow_disk},
+    {8, hold_thread}, {8, hold_thread},      {2, end_life},
 };
 
 void steps_make(struct chance *chance)

@@ -12,6 +12,8 @@ struct tally tally;
 static struct buf text = {.max = 64u << 20};
 static char failed[1024];
 
+static void tell(const char *format, va_list args) PRINTF_LIKE(1, 0);
+
 static void tell(const char *format, va_list args)
 {
     char line[1024];

@@ -38,6 +38,7 @@ uint64_t time_wall_s(void)
     return BEGIN_S + now_us / 1000000;
 }
 
+/* NOLINTBEGIN(readability-inconsistent-declaration-parameter-name) */
 /* Looking takes no time, or the allocator, which looks when it pleases, would
  * change what happens; but whoever waits by looking must not wait for ever. */
 int clock_gettime(clockid_t clock, struct timespec *out)
@@ -85,3 +86,4 @@ ssize_t getrandom(void *out, size_t size, unsigned flags)
     }
     return (ssize_t)size;
 }
+/* NOLINTEND(readability-inconsistent-declaration-parameter-name) */
