@@ -21,6 +21,8 @@ struct climber {
     bool over;
     bool renewed; /* logged in anew, and nothing heard since */
     int shown;    /* the live rung that was told of */
+    uint64_t shown_wait_ms;
+    struct failure last; /* of a rung */
 };
 
 static struct climber *of_ladder(struct ladder *ladder)
@@ -233,10 +235,7 @@ static void take_over(struct climber *climber, struct rung *rung)
     } else {
         ladder_ended(&climber->ladder, rung->index, how_it_ended(rung), delay,
                      now);
-        if (climber->ladder.wait_until_ms != LADDER_NEVER)
-            (void)fprintf(stderr, "rung tail: %s; again in %.1f s\n",
-                          rung->why.message,
-                          (double)(climber->ladder.wait_until_ms - now) / 1000);
+        climber->last = rung->why;
     }
 }
 
@@ -265,10 +264,24 @@ static void take(struct climber *climber, struct news *news)
 
 /* --- the whole ------------------------------------------------------------ */
 
+static void show_wait(struct climber *climber)
+{
+    uint64_t until = climber->ladder.wait_until_ms, now = clock_mono_ms();
+
+    if (until == climber->shown_wait_ms)
+        return;
+    climber->shown_wait_ms = until;
+    if (until != LADDER_NEVER && until > now)
+        (void)fprintf(stderr, "rung tail: %s; again in %.1f s\n",
+                      climber->last.message, (double)(until - now) / 1000);
+}
+
+/* On stderr, for people: where it stands. */
 static void show(struct climber *climber)
 {
     const struct ladder *ladder = &climber->ladder;
 
+    show_wait(climber);
     if (ladder->live == climber->shown || ladder->count == 1)
         return;
     climber->shown = ladder->live;
@@ -347,6 +360,7 @@ enum err climb(struct follower *follower, const char *const *transports,
     if (err)
         return err;
     climber.shown = LADDER_NONE;
+    climber.shown_wait_ms = LADDER_NEVER;
     climber.ladder.count = count;
     climber.ladder.open = open_rung;
     climber.ladder.close = close_rung;
@@ -355,7 +369,8 @@ enum err climb(struct follower *follower, const char *const *transports,
         climber.ladder.rungs[i].name = transports[i];
     ladder_init(&climber.ladder);
     list_init(&climber.dropped);
-    news_init(&climber.queue);
+    if (news_init(&climber.queue))
+        return fail_plain(why, ERR_NOMEM);
     run(&climber);
     close_all(&climber);
     news_fini(&climber.queue);

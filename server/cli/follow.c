@@ -3,7 +3,9 @@
 
 #include "server/base/clock.h"
 #include "server/cli/interrupt.h"
+#include "server/cli/part_reader.h"
 #include "server/cli/sse_reader.h"
+#include "server/cli/tcp_client.h"
 #include "server/cli/ws_client.h"
 #include "transports/tcp_lines.h"
 
@@ -71,6 +73,17 @@ static bool take_text(struct follower *f, struct span text)
     return go_on;
 }
 
+static void take_events(struct follower *f, const json_t *events)
+{
+    for (size_t i = 0; i < json_array_size(events) && !f->stopped; i++) {
+        const json_t *event = json_array_get(events, i);
+        char *text = json_dumps(event, JSON_COMPACT);
+
+        (void)take(f, event, span_of(text ? text : ""));
+        free(text); /* jansson's */
+    }
+}
+
 static bool flush(struct follower *f)
 {
     if (!f->flush(f))
@@ -131,7 +144,7 @@ static void add_query(struct buf *out, const char *name, const char *value)
 
 /* http://…/v1/<transport>?…; false when it is too long. */
 static bool make_url(const struct follower *f, const char *transport,
-                     bool waits, char out[REMOTE_URL_MAX_BYTES * 2])
+                     const uint64_t *wait_s, char out[REMOTE_URL_MAX_BYTES * 2])
 {
     struct buf url;
 
@@ -140,8 +153,8 @@ static bool make_url(const struct follower *f, const char *transport,
     position_query(&url, &f->position);
     add_query(&url, "device", f->device);
     add_query(&url, "limit", f->limit);
-    if (waits)
-        buf_printf(&url, "&wait=%" PRIu64, f->wait_s);
+    if (wait_s)
+        buf_printf(&url, "&wait=%" PRIu64, *wait_s);
     buf_append(&url, "", 1);
 
     bool fits = !buf_status(&url);
@@ -190,7 +203,7 @@ static enum err follow_ws(struct follower *f, struct failure *why)
                                         .close_code = &f->close_code,
                                         .arg = f};
 
-    if (!make_url(f, "ws", false, url))
+    if (!make_url(f, "ws", NULL, url))
         return too_long(why);
     return over(f, ws_client_run(&options, why), why);
 }
@@ -213,7 +226,7 @@ static enum err follow_stream(struct follower *f, const char *transport,
                                    .silence_ms = &f->silence_ms};
     struct http_answer answer;
 
-    if (!make_url(f, transport, false, url))
+    if (!make_url(f, transport, NULL, url))
         return too_long(why);
 
     enum err err = http_client_do(f->remote->http, &request, &answer, why);
@@ -291,6 +304,157 @@ static enum err follow_lines(struct follower *f, struct failure *why)
     return err;
 }
 
+static bool multipart_part(void *arg, struct span body)
+{
+    struct follower *f = arg;
+    json_t *events = json_loadb(body.data, body.size, 0, NULL);
+
+    take_events(f, events);
+    json_decref(events);
+    return !f->stopped;
+}
+
+struct multipart {
+    struct follower *follower;
+    struct part_reader reader;
+};
+
+static bool multipart_data(void *arg, const char *bytes, size_t size)
+{
+    struct multipart *multipart = arg;
+    bool go_on = part_reader_push(&multipart->reader, bytes, size);
+
+    return flush(multipart->follower) && go_on;
+}
+
+static enum err follow_multipart(struct follower *f, struct failure *why)
+{
+    struct multipart multipart = {.follower = f};
+    enum err err;
+
+    part_reader_init(&multipart.reader, multipart_part, f);
+    err = follow_stream(f, "multipart", multipart_data, &multipart, why);
+    part_reader_fini(&multipart.reader);
+    return err;
+}
+
+/* --- tcp ------------------------------------------------------------------ */
+
+/* {"id":1,"method":"auth","params":{"token":…,"cursor":…}} and a line end. */
+static char *auth_line(const struct follower *f)
+{
+    const struct position *position = &f->position;
+    json_t *params = json_pack("{s:s?}", "token", f->remote->token);
+    json_t *call = json_pack("{s:i, s:s, s:O?}", "id", 1, "method", "auth",
+                             "params", params);
+    char *text;
+
+    if (position->conversation) {
+        (void)json_object_set_new(params, "conversation",
+                                  json_string(position->conversation));
+        if (position->has_after)
+            (void)json_object_set_new(
+                params, "after", json_integer((json_int_t)position->after));
+    } else if (*position->cursor) {
+        (void)json_object_set_new(params, "cursor",
+                                  json_string(position->cursor));
+    }
+    if (f->limit)
+        (void)json_object_set_new(params, "limit", json_string(f->limit));
+    if (f->device)
+        (void)json_object_set_new(params, "device", json_string(f->device));
+    text = json_dumps(call, JSON_COMPACT);
+    json_decref(call);
+    json_decref(params);
+    return text;
+}
+
+/* Why the server will not have us, or what it closes for: an answer to `auth`, or
+ * the last line. */
+struct tcp {
+    struct follower *follower;
+    struct failure refused;
+};
+
+static bool tcp_line(void *arg, struct span text)
+{
+    struct tcp *tcp = arg;
+    struct follower *f = tcp->follower;
+    json_t *line = json_loadb(text.data, text.size, 0, NULL);
+    const json_t *error = json_object_get(line, "error");
+    const char *message = json_string_value(json_object_get(error, "message"));
+    bool is_bye = strcmp(kind_of(line), "bye") == 0;
+    bool go_on = true;
+
+    if (error && !is_bye) {
+        (void)fail(&tcp->refused,
+                   remote_err_by_code(
+                       json_string_value(json_object_get(error, "code"))),
+                   "%s", message ? message : "refused");
+        tcp->refused.retry_after_ms =
+            (uint32_t)(number(error, "retry_after_ms") & INT32_MAX);
+        f->close_code = (uint16_t)(number(line, "close") & UINT16_MAX);
+        f->ours = true;
+        go_on = false;
+    } else if (line) {
+        go_on = take(f, line, text);
+    }
+    json_decref(line);
+    return go_on;
+}
+
+static bool tcp_batch(void *arg)
+{
+    struct tcp *tcp = arg;
+
+    return flush(tcp->follower);
+}
+
+static void tcp_idle(void *arg)
+{
+    struct tcp *tcp = arg;
+
+    idle(tcp->follower);
+}
+
+static void tcp_accepted(void *arg)
+{
+    struct tcp *tcp = arg;
+
+    accepted(tcp->follower);
+}
+
+static enum err follow_tcp(struct follower *f, struct failure *why)
+{
+    struct tcp tcp = {.follower = f};
+    char *auth = auth_line(f);
+    struct buf line;
+    enum err err;
+
+    buf_init(&line, REMOTE_URL_MAX_BYTES * 8);
+    buf_append_text(&line, auth ? auth : "");
+    buf_append_text(&line, "\n");
+    free(auth); /* jansson's */
+
+    struct tcp_client_options options = {.address = f->tcp_address,
+                                         .first = {line.data, line.size},
+                                         .silence_ms = &f->silence_ms,
+                                         .cancelled = f->cancelled,
+                                         .accepted = tcp_accepted,
+                                         .line = tcp_line,
+                                         .batch = tcp_batch,
+                                         .idle = tcp_idle,
+                                         .arg = &tcp};
+
+    err = buf_status(&line) ? too_long(why) : tcp_client_run(&options, why);
+    buf_fini(&line);
+    if (tcp.refused.err) {
+        *why = tcp.refused;
+        return why->err;
+    }
+    return over(f, err, why);
+}
+
 /* --- polls ---------------------------------------------------------------- */
 
 static void take_answer(struct follower *f, const json_t *body)
@@ -300,13 +464,7 @@ static void take_answer(struct follower *f, const json_t *body)
     json_t *after = json_object_get(body, "after");
 
     f->heard = true;
-    for (size_t i = 0; i < json_array_size(events) && !f->stopped; i++) {
-        const json_t *event = json_array_get(events, i);
-        char *text = json_dumps(event, JSON_COMPACT);
-
-        (void)take(f, event, span_of(text ? text : ""));
-        free(text); /* jansson's */
-    }
+    take_events(f, events);
     if (f->stopped)
         return;
     if (!f->position.conversation) {
@@ -320,21 +478,22 @@ static void take_answer(struct follower *f, const json_t *body)
 }
 
 /* Ask once; *more: ask again at once. */
-static enum err ask(struct follower *f, const char *transport, bool waits,
-                    bool *more, uint64_t *pause_ms, struct failure *why)
+static enum err ask(struct follower *f, const char *transport,
+                    const uint64_t *wait_s, bool *more, uint64_t *pause_ms,
+                    struct failure *why)
 {
     char url[REMOTE_URL_MAX_BYTES * 2];
-    struct http_request request = {
-        .url = url,
-        .token = f->remote->token,
-        .idle_arg = f,
-        .accepted = accepted,
-        .cancelled = f->cancelled,
-        .timeout_ms = POLL_TIMEOUT_MS + (waits ? f->wait_s * 1000 : 0)};
+    struct http_request request = {.url = url,
+                                   .token = f->remote->token,
+                                   .idle_arg = f,
+                                   .accepted = accepted,
+                                   .cancelled = f->cancelled,
+                                   .timeout_ms = POLL_TIMEOUT_MS +
+                                                 (wait_s ? *wait_s * 1000 : 0)};
     struct http_answer answer;
     json_t *body = NULL;
 
-    if (!make_url(f, transport, waits, url))
+    if (!make_url(f, transport, wait_s, url))
         return too_long(why);
 
     enum err err = http_client_do(f->remote->http, &request, &answer, why);
@@ -376,11 +535,14 @@ static bool rest(const struct follower *f, uint64_t ms)
 static enum err follow_polls(struct follower *f, const char *transport,
                              bool waits, struct failure *why)
 {
+    static const uint64_t at_once = 0;
+
     for (;;) {
         bool more = false;
         uint64_t pause_ms = 0;
+        const uint64_t *wait_s = f->heard ? &f->wait_s : &at_once;
         enum err err =
-            ask(f, transport, waits && f->heard, &more, &pause_ms, why);
+            ask(f, transport, waits ? wait_s : NULL, &more, &pause_ms, why);
 
         if (err)
             return err;
@@ -409,8 +571,12 @@ static const struct way {
     const char *name;
     enum err (*follow)(struct follower *f, struct failure *why);
 } ways[] = {
-    {"ws", follow_ws},     {"stream", follow_lines},
-    {"sse", follow_sse},   {"longpoll", follow_longpoll},
+    {"ws", follow_ws},
+    {"tcp", follow_tcp},
+    {"stream", follow_lines},
+    {"sse", follow_sse},
+    {"multipart", follow_multipart},
+    {"longpoll", follow_longpoll},
     {"poll", follow_poll},
 };
 
@@ -424,7 +590,7 @@ static const struct way *find(const char *name)
 
 const char *follow_transports(void)
 {
-    return "ws, stream, sse, longpoll or poll";
+    return "ws, tcp, stream, sse, multipart, longpoll or poll";
 }
 
 bool follow_knows(const char *transport)

@@ -3,21 +3,29 @@
 
 #include "server/base/mem.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #define QUEUE_MAX_BYTES ((size_t)1 << 20)
 
 /* --- the queue ------------------------------------------------------------ */
 
-void news_init(struct news_queue *queue)
+enum err news_init(struct news_queue *queue)
 {
-    /* They fail when memory is short at the start: then nothing can be done. */
-    if (uv_mutex_init(&queue->lock) || uv_cond_init(&queue->some) ||
-        uv_cond_init(&queue->room))
-        abort();
+    if (uv_mutex_init(&queue->lock))
+        return ERR_NOMEM;
+    if (uv_cond_init(&queue->some))
+        goto destroy_lock;
+    if (uv_cond_init(&queue->room))
+        goto destroy_some;
     list_init(&queue->news);
     queue->bytes = 0;
+    return ERR_NONE;
+
+destroy_some:
+    uv_cond_destroy(&queue->some);
+destroy_lock:
+    uv_mutex_destroy(&queue->lock);
+    return ERR_NOMEM;
 }
 
 void news_fini(struct news_queue *queue)

@@ -1,7 +1,8 @@
 /* One open rung: a thread that follows over one transport, and tells of it in a
  * queue that it shares with the others.
  *
- * Errors   a rung that cannot begin tells so like one that ends.
+ * Errors   a rung that cannot begin tells so like one that ends; ERR_NOMEM or
+ *          NULL when it is not even made.
  * Threads  rung_open(), rung_drop() and what takes from the queue on one; each
  *          rung on its own.
  * Memory   a rung is freed by whoever takes its NEWS_OVER; news by whoever took
@@ -53,7 +54,7 @@ struct news_queue {
     size_t bytes;
 };
 
-void news_init(struct news_queue *queue);
+MUST_CHECK enum err news_init(struct news_queue *queue);
 void news_fini(struct news_queue *queue);
 /* The oldest, after waiting for at most so long; NULL: none. */
 struct news *news_take(struct news_queue *queue, uint64_t wait_ms);

@@ -34,8 +34,9 @@ static const char usage[] =
     "  --user NAME           the same, by the demo's login\n"
     "  --transport T         auto: the best that gets through, climbing back "
     "when it\n"
-    "                        can (default); or ws, stream, sse, longpoll, "
-    "poll\n"
+    "                        can (default); or ws, tcp, stream, sse,\n"
+    "                        multipart, longpoll, poll\n"
+    "  --tcp HOST:PORT       where the server listens for raw TCP, if it does\n"
     "  --cursor-file FILE    go on from the place in FILE, and keep it there\n"
     "  --cursor C            where to begin when there is no file yet; 0: at "
     "the\n"
@@ -57,9 +58,10 @@ static const char usage[] =
     "--transport sse\n"
     "  rung tail --user bob --conversation 0:2:team --after 0 --count 10\n";
 
-/* The best first (docs/CLIENT.md). */
-static const char *const ladder_of_all[] = {"ws", "stream", "sse", "longpoll",
-                                            "poll"};
+/* The best first (docs/CLIENT.md). `tcp` has an address of its own: it stays out
+ * without one. */
+static const char *const ladder_of_all[] = {
+    "ws", "tcp", "stream", "sse", "multipart", "longpoll", "poll"};
 #define LADDER_COUNT (sizeof(ladder_of_all) / sizeof(*ladder_of_all))
 
 struct tail {
@@ -75,7 +77,7 @@ struct tail {
 
 /* --- options -------------------------------------------------------------- */
 
-enum { OPT_ALL = 256, OPT_AFTER, OPT_COUNT, OPT_WAIT, OPT_INTERVAL };
+enum { OPT_ALL = 256, OPT_AFTER, OPT_COUNT, OPT_WAIT, OPT_INTERVAL, OPT_TCP };
 
 static const struct option options[] = {
     {"url", required_argument, NULL, 'U'},
@@ -94,6 +96,7 @@ static const struct option options[] = {
     {"all", no_argument, NULL, OPT_ALL},
     {"wait", required_argument, NULL, OPT_WAIT},
     {"interval-ms", required_argument, NULL, OPT_INTERVAL},
+    {"tcp", required_argument, NULL, OPT_TCP},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
@@ -123,6 +126,8 @@ static const char **text_option(struct tail *t, int c)
         return &t->follower.limit;
     case 'o':
         return &t->format;
+    case OPT_TCP:
+        return &t->follower.tcp_address;
     default:
         return NULL;
     }
@@ -163,6 +168,8 @@ static int check_options(struct tail *t, int argc, char **argv)
     if (strcmp(t->transport, "auto") != 0 && !follow_knows(t->transport))
         return cli_misuse("tail", "--transport: '%s' is not auto, %s",
                           t->transport, follow_transports());
+    if (strcmp(t->transport, "tcp") == 0 && !t->follower.tcp_address)
+        return cli_misuse("tail", "--transport tcp: goes with --tcp");
     if (strcmp(t->format, "json") != 0 && strcmp(t->format, "text") != 0)
         return cli_misuse("tail", "--format: '%s' is not json or text",
                           t->format);
@@ -361,15 +368,27 @@ static void idle(struct follower *follower)
 
 /* --- following ------------------------------------------------------------ */
 
+/* The rungs that there are; how many. */
+static size_t choose_rungs(const struct tail *t, const char **out)
+{
+    size_t count = 0;
+
+    if (strcmp(t->transport, "auto") != 0) {
+        out[0] = t->transport;
+        return 1;
+    }
+    for (size_t i = 0; i < LADDER_COUNT; i++)
+        if (t->follower.tcp_address || strcmp(ladder_of_all[i], "tcp") != 0)
+            out[count++] = ladder_of_all[i];
+    return count;
+}
+
 static int run(struct tail *t)
 {
+    const char *rungs[LADDER_COUNT] = {NULL};
     struct failure why;
-    enum err err;
+    enum err err = climb(&t->follower, rungs, choose_rungs(t, rungs), &why);
 
-    if (strcmp(t->transport, "auto") == 0)
-        err = climb(&t->follower, ladder_of_all, LADDER_COUNT, &why);
-    else
-        err = climb(&t->follower, &t->transport, 1, &why);
     if (err != ERR_END && !t->status)
         t->status = cli_fail("tail", &why);
     if (!t->status)
