@@ -130,6 +130,7 @@ scenario('send that is refused says why and fails', async (scene) => {
 /** `rung tail` in the background, and what it has shown so far. */
 function tail(scene, bob, args) {
   const child = spawn(RUNG_BIN, ['tail', '--url', scene.server.url,
+                                 '--tcp', `127.0.0.1:${scene.server.linePort}`,
                                  '--token', bob.token, ...args]);
   const ended = new Promise((resolve) => child.on('close', resolve));
   const running = { child, text: '', stderr: '', ended };
@@ -150,7 +151,8 @@ function tail(scene, bob, args) {
 }
 
 /** What tail knows. */
-const over = ['auto', 'ws', 'stream', 'sse', 'longpoll', 'poll'];
+const over = ['auto', 'ws', 'tcp', 'stream', 'sse', 'multipart', 'longpoll',
+              'poll'];
 
 story('tail follows, keeps its cursor, and resumes where it stopped', { over },
       async (scene) => {
