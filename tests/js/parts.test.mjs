@@ -60,10 +60,10 @@ test('a heartbeat runs what is due in a client', async () => {
   assert.equal(ws.last.calls.length, 2);
 });
 
-test('a round trip is smoothed, an eighth of each new measure', () => {
+test('of a longer round trip an eighth is believed, a shorter one at once', () => {
   const rtt = new Rtt();
-  for (const ms of [80, 160, 80]) rtt.note(ms);
-  assert.equal(rtt.ms, 88.75);
+  const after = [80, 160, 40, 40].map((ms) => (rtt.note(ms), rtt.ms));
+  assert.deepEqual(after, [80, 90, 40, 40]);
 });
 
 /* ---- text/event-stream ---- */

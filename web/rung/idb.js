@@ -49,6 +49,7 @@ export class IdbTables {
       if (value === undefined) store.delete(key);
       else store.put(value, key);
     }
+    transaction.commit?.(); // at once, not when the puts are answered: the page may be about to go
     await committed(transaction);
   }
 
