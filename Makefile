@@ -298,7 +298,7 @@ deps-test: deps
 	$(call need,command -v cppcheck,cppcheck) \
 	$(call need,ls $$(clang -print-resource-dir)/lib/linux/libclang_rt.fuzzer-*.a,libclang-rt-14-dev) \
 	$(call need,command -v node,nodejs) \
-	$(call need,command -v npm || [ -d tests/node_modules/ws ],npm) \
+	$(call need,command -v npm,npm) \
 	$(call need,command -v chromium,chromium) \
 	$(call need,command -v curl,curl) \
 	$(call need,command -v jq,jq) \

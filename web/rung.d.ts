@@ -156,7 +156,7 @@ export interface Options {
   /** remembers cursor and unsent messages instead of the cache, e.g. sessionStorage */
   storage?: KeyValue;
   storageKey?: string;
-  /** default: IndexedDB where there is one, else memory; false: memory */
+  /** default: IndexedDB where there is one, else memory; false, or with `storage`: memory */
   cache?: boolean;
   /** remembers which rungs worked; default localStorage where there is one */
   memory?: KeyValue;

@@ -296,7 +296,7 @@ export class RungClient {
   }
 
   #makeSession(rtt) {
-    const { carries = allCarries, transport = 'auto', tabs = true, cache = true } = this.#options;
+    const { carries = allCarries, transport = 'auto', tabs = true, storage, cache = !storage } = this.#options;
     return new Session({
       carries,
       wanted: transport,
