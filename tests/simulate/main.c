@@ -246,7 +246,9 @@ static void name_failure(const struct order *order, uint64_t seed)
 
     (void)run_alone(order, seed, order->left_out, &text);
     wrong = text ? strstr(text, "WRONG: ") : NULL;
-    wrong = wrong ? wrong + strlen("WRONG: ") : text ? text : "it died";
+    wrong = wrong  ? wrong + strlen("WRONG: ")
+            : text ? text
+                   : "it hangs, or died";
     printf("seed %llu: %.*s\n", (unsigned long long)seed,
            (int)strcspn(wrong, "\n"), wrong);
     free(text);
