@@ -101,7 +101,7 @@ static struct config *configured(void)
     return config;
 }
 
-static void listen_at(struct listener *listener, unsigned worker)
+static void listen_at(struct listeners *listeners, unsigned worker)
 {
     struct sockaddr_un address;
     unsigned size = net_address(&address, worker);
@@ -110,7 +110,7 @@ static void listen_at(struct listener *listener, unsigned worker)
     must(fd >= 0 && !bind(fd, (struct sockaddr *)&address, size) &&
              !listen(fd, 128),
          "cannot listen");
-    *listener = (struct listener){.fds = {fd}, .count = 1};
+    *listeners = (struct listeners){.http = {.fds = {fd}, .count = 1}};
 }
 
 static void drain(struct life *now)
@@ -164,10 +164,10 @@ static void make_workers(struct life *now)
     server->workers = now->workers;
     server->worker_count = HOUSE_WORKERS;
     for (unsigned i = 0; i < HOUSE_WORKERS; i++) {
-        struct listener listener;
+        struct listeners listeners;
 
-        listen_at(&listener, i);
-        must(!worker_create(&now->workers[i], server, i, &listener, NULL),
+        listen_at(&listeners, i);
+        must(!worker_create(&now->workers[i], server, i, &listeners, NULL),
              "no worker");
         now->ports[i] = &now->workers[i]->port;
     }
