@@ -113,7 +113,8 @@ test(`nothing acknowledged is lost by ${loops} kills`, {
       new Writer(bob, carol.name, 'http'),
     ];
     const roamer = new Roamer({
-      url: server.url, token: carol.token, cursor: '0', random,
+      urlFor: (transport) => server.urlFor(transport),
+      token: carol.token, cursor: '0', random,
       pick: () => random.pick(transports),
     });
     scene.onClose(() => roamer.stop().catch(() => {}));

@@ -30,6 +30,7 @@ export class Roamer {
         ...this.options,
         patient: false,
         cursor: this.cursor,
+        ...(this.options.urlFor && { url: this.options.urlFor(transport) }),
       });
 
       this.#current = follower;
