@@ -238,6 +238,9 @@ async function main() {
     ];
     for (const [what, kept] of promises)
       console.log(`${kept ? 'kept  ' : 'BROKEN'} ${what}`);
+    if (must.cpu < 80 || can.cpu < 80)
+      console.log('The server did not have its core, or too little to do: this ' +
+                  'machine was busy, and says nothing about goodput.');
     return promises.every(([, kept]) => kept) ? 0 : 1;
   } finally {
     await server.end();
