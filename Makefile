@@ -304,6 +304,9 @@ deps-test: deps
 	$(call need,command -v jq,jq) \
 	$(call need,nc -h 2>&1 | grep -q OpenBSD,netcat-openbsd) \
 	$(call need,command -v python3,python3) \
+	$(call need,/usr/bin/python3 -c 'import socketio',python3-socketio) \
+	$(call need,/usr/bin/python3 -c 'import requests',python3-requests) \
+	$(call need,/usr/bin/python3 -c 'import websocket',python3-websocket) \
 	$(call need,perl -MHTTP::Tiny -MJSON::PP -MTime::HiRes -e 1,perl) \
 	$(call need,command -v php,php-cli) \
 	$(call need,command -v javac,default-jdk-headless) \
