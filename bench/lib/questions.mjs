@@ -5,6 +5,7 @@ import { descriptorLimit } from './servers.mjs';
 
 const wiresOf = {
   rung: ['ws', 'sse', 'longpoll'],
+  'rung-socketio': ['ws', 'longpoll'],
   nchan: ['ws', 'sse', 'longpoll'],
   'nchan-redis': ['ws', 'sse', 'longpoll'],
   socketio: ['ws', 'longpoll'],
@@ -43,7 +44,8 @@ function fanout(s, quick) {
             seconds: s.seconds, warm: s.warm },
   })));
   return [
-    ...across('fanout', ['rung', 'nchan', 'socketio', 'coalesce'], () => shapes),
+    ...across('fanout', ['rung', 'rung-socketio', 'nchan', 'socketio', 'coalesce'],
+              () => shapes),
     ...across('fanout', ['ceiling', ...quick ? [] : ['nchan-redis', 'ws']],
               () => [shapes[0]]),
   ];

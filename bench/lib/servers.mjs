@@ -202,6 +202,12 @@ export const servers = {
     note: 'every message fsynced before its first delivery',
     start: startRung,
   },
+  'rung-socketio': {
+    title: 'Rung over Socket.IO',
+    dialect: 'rung-socketio',
+    note: 'the same log, to stock Socket.IO clients',
+    start: startRung,
+  },
   nchan: {
     title: 'Nchan',
     dialect: 'nchan',
@@ -267,6 +273,7 @@ export function versions(setup) {
   const redis = says([setup.redis, '--version']);
   return {
     rung: says([setup.rung, 'version']),
+    'rung-socketio': says([setup.rung, 'version']),
     nchan: nginx && `${nginx.replace('nginx version: ', '')}, ` +
            `libnginx-mod-nchan ${package_}`,
     'nchan-redis': nginx && redis && /v=\S+/.exec(redis)?.[0].replace('v=', 'redis '),

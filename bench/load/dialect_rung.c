@@ -186,3 +186,55 @@ const struct dialect rung_dialect = {
     .frame = rung_frame,
     .request = rung_request,
 };
+
+/* --- the same over Socket.IO ---------------------------------------------- */
+
+static bool over_socketio_own(struct conn *conn, const char *data, size_t size)
+{
+    char auth[700], from[64] = "";
+
+    if (!conn->publisher && plan.shape == SHAPE_FANOUT)
+        (void)snprintf(from, sizeof(from),
+                       ",\"conversation\":\"" CHANNEL "\",\"after\":0");
+    else if (!conn->publisher)
+        (void)snprintf(from, sizeof(from), ",\"cursor\":\"0\"");
+    (void)snprintf(auth, sizeof(auth), "{\"token\":\"%s\"%s}", token_of(conn),
+                   from);
+    return socketio_take(conn, data, size, auth);
+}
+
+static size_t over_socketio_frame(const struct conn *conn, char *out,
+                                  size_t room, unsigned number,
+                                  const char *payload, size_t size)
+{
+    int at = snprintf(out, room, "42[\"message.send\",");
+
+    at += params(conn, out + at, room - (size_t)at, number, payload, size);
+    out[at++] = ']';
+    return (size_t)at;
+}
+
+static size_t over_socketio_request(struct conn *by, char *out, size_t room,
+                                    unsigned number, const char *payload,
+                                    size_t size)
+{
+    char packet[4096];
+
+    if (number == SOCKETIO_SAYS)
+        return socketio_post(by, out, room, payload, size);
+    size =
+        over_socketio_frame(by, packet, sizeof(packet), number, payload, size);
+    return socketio_post(by, out, room, packet, size);
+}
+
+const struct dialect rung_socketio_dialect = {
+    .name = "rung-socketio",
+    .prepare = rung_prepare,
+    .follow = socketio_follow,
+    .own = over_socketio_own,
+    .greets = true,
+    .greets_polls = true,
+    .answered = socketio_answered,
+    .frame = over_socketio_frame,
+    .request = over_socketio_request,
+};

@@ -6,10 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SAY_CONNECT (UINT32_MAX - 1)
-#define SAY_PONG UINT32_MAX
-
-static size_t socketio_follow(struct conn *conn, char *out, size_t room)
+size_t socketio_follow(struct conn *conn, char *out, size_t room)
 {
     char where[96];
 
@@ -30,14 +27,12 @@ static size_t socketio_follow(struct conn *conn, char *out, size_t room)
             : "");
 }
 
-static void say(struct conn *conn, uint32_t what)
+static void say(struct conn *conn, const char *packet)
 {
-    const char *packet = what == SAY_PONG ? "3" : "40";
-
     if (conn->wire == WIRE_WS)
         ws_frame(conn, 1, packet, strlen(packet));
     else
-        post(conn, what, packet, strlen(packet));
+        post(conn, SOCKETIO_SAYS, packet, strlen(packet));
 }
 
 static void take_sid(struct conn *conn, const char *data, size_t size)
@@ -50,17 +45,20 @@ static void take_sid(struct conn *conn, const char *data, size_t size)
     conn->sid = strndup(at, strcspn(at, "\""));
 }
 
-/* One Engine.IO packet. */
-static bool socketio_own(struct conn *conn, const char *data, size_t size)
+bool socketio_take(struct conn *conn, const char *data, size_t size,
+                   const char *auth)
 {
+    char connect[1024];
+
     if (size >= 2 && data[0] == '4' && data[1] == '2')
         return false;
     if (data[0] == '0') {
         if (conn->wire != WIRE_WS)
             take_sid(conn, data, size);
-        say(conn, SAY_CONNECT);
+        (void)snprintf(connect, sizeof(connect), "40%s", auth);
+        say(conn, connect);
     } else if (data[0] == '2') {
-        say(conn, SAY_PONG);
+        say(conn, "3");
     } else if (size >= 2 && data[0] == '4' && data[1] == '0') {
         if (conn->stage == STAGE_GREETING)
             wire_opened(conn);
@@ -70,9 +68,13 @@ static bool socketio_own(struct conn *conn, const char *data, size_t size)
     return true;
 }
 
-static void socketio_answered(struct conn *conn, const char *head,
-                              size_t head_size, const char *body,
-                              size_t body_size)
+static bool socketio_own(struct conn *conn, const char *data, size_t size)
+{
+    return socketio_take(conn, data, size, "");
+}
+
+void socketio_answered(struct conn *conn, const char *head, size_t head_size,
+                       const char *body, size_t body_size)
 {
     const char *end = body + body_size;
 
@@ -83,7 +85,7 @@ static void socketio_answered(struct conn *conn, const char *head,
         size_t size = (size_t)((mark ? mark : end) - body);
 
         if (size)
-            (void)socketio_own(conn, body, size);
+            (void)plan.dialect->own(conn, body, size);
         body += size + 1;
     }
 }
@@ -96,24 +98,27 @@ static size_t socketio_frame(const struct conn *conn, char *out, size_t room,
                             (int)size, payload);
 }
 
-static size_t socketio_request(struct conn *by, char *out, size_t room,
-                               unsigned number, const char *payload,
-                               size_t size)
+size_t socketio_post(const struct conn *by, char *out, size_t room,
+                     const char *packet, size_t size)
 {
-    char packet[4096];
-    size_t length = size;
-
-    if (number < SAY_CONNECT)
-        length =
-            socketio_frame(by, packet, sizeof(packet), number, payload, size);
-    else
-        memcpy(packet, payload, size);
     return (size_t)snprintf(out, room,
                             "POST /socket.io/?EIO=4&transport=polling&sid=%s "
                             "HTTP/1.1\r\nHost: bench\r\n"
                             "Content-Type: text/plain;charset=UTF-8\r\n"
                             "Content-Length: %zu\r\n\r\n%.*s",
-                            by->sid, length, (int)length, packet);
+                            by->sid, size, (int)size, packet);
+}
+
+static size_t socketio_request(struct conn *by, char *out, size_t room,
+                               unsigned number, const char *payload,
+                               size_t size)
+{
+    char packet[4096];
+
+    if (number == SOCKETIO_SAYS)
+        return socketio_post(by, out, room, payload, size);
+    size = socketio_frame(by, packet, sizeof(packet), number, payload, size);
+    return socketio_post(by, out, room, packet, size);
 }
 
 const struct dialect socketio_dialect = {

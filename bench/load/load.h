@@ -170,8 +170,22 @@ struct dialect {
     bool posts;
 };
 
-extern const struct dialect rung_dialect, nchan_dialect, socketio_dialect,
-    ws_dialect, ceiling_dialect;
+extern const struct dialect rung_dialect, rung_socketio_dialect, nchan_dialect,
+    socketio_dialect, ws_dialect, ceiling_dialect;
+
+/* For who speaks Socket.IO with something else behind it (dialect_socketio.c).
+ */
+size_t socketio_follow(struct conn *conn, char *out, size_t room);
+void socketio_answered(struct conn *conn, const char *head, size_t head_size,
+                       const char *body, size_t body_size);
+/* Instead of a room: the payload is a packet of the protocol's own. */
+#define SOCKETIO_SAYS UINT32_MAX
+/* One Engine.IO packet; `auth` is what CONNECT brings, JSON or "". */
+bool socketio_take(struct conn *conn, const char *data, size_t size,
+                   const char *auth);
+/* A packet to send by POST. */
+size_t socketio_post(const struct conn *by, char *out, size_t room,
+                     const char *packet, size_t size);
 
 /* --- token.c, report.c -------------------------------------------------------
  */

@@ -344,7 +344,7 @@ static const char help[] =
     "Put one load on one server and print one line of JSON. Exits 1 when a\n"
     "message was lost, came twice or out of order.\n"
     "\n"
-    "  --server NAME     rung, nchan, socketio, ws or ceiling\n"
+    "  --server NAME     rung, rung-socketio, nchan, socketio, ws or ceiling\n"
     "  --via WIRE        ws, sse, longpoll or poll\n"
     "  --shape SHAPE     fanout: --members follow one channel\n"
     "                    rooms: --rooms with --members (1 or 2) each\n"
@@ -462,11 +462,12 @@ static void check_plan(void)
     static const char *const wires[] = {"ws", "sse", "longpoll", "poll", NULL};
     static const char *const shapes[] = {"fanout", "rooms", "idle", "resume",
                                          NULL};
-    static const char *const names[] = {"rung", "nchan",   "socketio",
-                                        "ws",   "ceiling", NULL};
+    static const char *const names[] = {
+        "rung", "rung-socketio", "nchan", "socketio", "ws", "ceiling", NULL};
     static const struct dialect *const dialects[] = {
-        &rung_dialect, &nchan_dialect,   &socketio_dialect,
-        &ws_dialect,   &ceiling_dialect,
+        &rung_dialect,  &rung_socketio_dialect,
+        &nchan_dialect, &socketio_dialect,
+        &ws_dialect,    &ceiling_dialect,
     };
 
     if (!plan.server)
