@@ -27,11 +27,11 @@ test('messages written offline survive a reload offline, keep their ids and thei
   const { server, page, url } = await givenPage(t);
   await send(page, 'alice', 'before');
   await server.kill();
-  const ids = await page.evaluate(() => {
-    const messages = Array.from({ length: 20 }, (_, i) => client.createMessage({ to: 'alice', body: `offline ${i}` }));
-    for (const message of messages) client.sendMessage(message).catch(() => {});
-    return messages.map(({ client_msg_id }) => client_msg_id);
-  });
+  const ids = Array.from({ length: 20 }, (_, i) => `offline-${i}`);
+  await Promise.all([page.waitForNavigation(), page.evaluate((all) => {
+    for (const id of all) client.sendMessage({ to: 'alice', body: id, client_msg_id: id }).catch(() => {});
+    location.reload(); // in the same breath
+  }, ids).catch(() => {})]); // the page that was asked is gone
   await open(page, url, 'bob');
   assert.deepEqual(await page.evaluate(() => client.pending.map(({ client_msg_id }) => client_msg_id)), ids);
   await page.evaluate(() => void client.sendMessage({ to: 'alice', body: 'after the reload' }));
@@ -39,7 +39,7 @@ test('messages written offline survive a reload offline, keep their ids and thei
   await page.waitForFunction(() => client.pending.length === 0);
   const { messages } = await page.evaluate((conversation) => client.history({ conversation }), CONVERSATION);
   assert.deepEqual(messages.map(({ body }) => body),
-    ['before', ...ids.map((_, i) => `offline ${i}`), 'after the reload']);
+    ['before', ...ids, 'after the reload']);
   assert.deepEqual(messages.slice(1, -1).map(({ client_msg_id }) => client_msg_id), ids);
 
   await open(page, url, 'bob');
