@@ -4,7 +4,9 @@
 // the marks. What each says at length goes to build/prove/. Exit 1 when one
 // failed.
 //
-//   node tests/prove.mjs [--quick] [NAME...]
+//   node tests/prove.mjs [--quick] [--page] [NAME...]
+//
+// --page: into the page also when only some were asked for.
 
 import { spawn } from 'node:child_process';
 import { mkdirSync, createWriteStream, existsSync, readFileSync,
@@ -16,7 +18,7 @@ const root = fileURLToPath(new URL('../', import.meta.url));
 const logs = path.join(root, 'build', 'prove');
 const args = process.argv.slice(2);
 const quick = args.includes('--quick');
-const chosen = args.filter((arg) => arg !== '--quick');
+const chosen = args.filter((arg) => !arg.startsWith('--'));
 
 const pick = (long, short) => (quick ? short : long);
 const make = (...words) =>
@@ -147,7 +149,7 @@ for (const proof of proofs) {
               `${proof.faults(text)}; ${outcome}` +
               (well ? '' : `; see build/prove/${proof.name}.log`));
 }
-if (!chosen.length && !failed)
+if (!failed && (!chosen.length || args.includes('--page')))
   writePage(rows);
 console.log(failed ? `${failed} of ${rows.length} failed`
                    : `all ${rows.length} hold`);
