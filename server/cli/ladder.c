@@ -278,9 +278,7 @@ static void fell(struct ladder *ladder, size_t i, enum rung_end how,
     }
     begin_round(ladder, now);
     /* To a ladder of one, or when all the others rest, it would be at once. */
-    if (flapping && candidate(ladder, false, now) < 0)
-        wait_until(ladder, now + full_jitter(ladder));
-    else if (ladder->count == 1)
+    if (ladder->count == 1 || (flapping && candidate(ladder, false, now) < 0))
         wait_until(ladder, now + full_jitter(ladder));
 }
 

@@ -60,12 +60,12 @@ void ladder_init(struct ladder *ladder);
 void ladder_start(struct ladder *ladder, uint64_t now_ms);
 /* Do what is due. When to call again at the latest: LADDER_NEVER, or then. */
 uint64_t ladder_tick(struct ladder *ladder, uint64_t now_ms);
-/* A status 200, a handshake: proves nothing yet. */
-void ladder_accepted(struct ladder *ladder, size_t rung, uint64_t now_ms);
+/* Rung i was accepted, by a status 200 or a handshake: proves nothing yet. */
+void ladder_accepted(struct ladder *ladder, size_t i, uint64_t now_ms);
 /* Something has come of it: with the first it is live. */
-void ladder_heard(struct ladder *ladder, size_t rung, uint64_t now_ms);
+void ladder_heard(struct ladder *ladder, size_t i, uint64_t now_ms);
 /* It is closed, not by close(). */
-void ladder_ended(struct ladder *ladder, size_t rung, enum rung_end how,
+void ladder_ended(struct ladder *ladder, size_t i, enum rung_end how,
                   uint64_t delay_ms, uint64_t now_ms);
 
 #endif

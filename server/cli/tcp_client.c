@@ -88,7 +88,7 @@ static enum err connected(struct connection *c, struct failure *why)
 /* The first address that answers. */
 static enum err reach(struct connection *c, struct failure *why)
 {
-    struct addrinfo *all;
+    struct addrinfo *all = NULL;
     enum err err = resolve(c->options->address, &all, why);
 
     if (err)
