@@ -31,6 +31,7 @@ enum err hub_create(struct hub **out, struct worker *worker)
     hub->epoch = store_epoch(worker_store(worker));
     hub->head = store_head(worker_store(worker));
     list_init(&hub->idle);
+    list_init(&hub->disowned);
     list_init(&hub->all);
     list_init(&hub->due);
     list_init(&hub->open);

@@ -380,10 +380,12 @@ void session_disown(struct session *session)
         return;
     HASH_DELETE(hh, session->hub->sessions, known);
     known->hashed = false;
-    if (!session->refs) {
-        no_longer_idle(session);
-        session_free(session);
+    if (session->refs) {
+        list_append(&session->hub->disowned, &session->idle);
+        return;
     }
+    no_longer_idle(session);
+    session_free(session);
 }
 
 static struct session *session_create(struct hub *hub,
@@ -475,6 +477,9 @@ void sessions_free(struct hub *hub)
 
     HASH_ITER(hh, hub->sessions, known, next)
     session_free(&known->session);
+    /* Their marks' timers may still hold references. */
+    list_each_safe (node, &hub->disowned)
+        session_free(container_of(node, struct session, idle));
 }
 
 enum err session_spend(struct session *session, struct failure *why)

@@ -81,6 +81,7 @@ struct hub {
     struct known_watch *watches;    /* uthash */
     struct known_name *names;       /* uthash: channels that are watched */
     struct list idle;               /* sessions without references */
+    struct list disowned;           /* sessions, likewise, but in use */
     size_t idle_weight;             /* of those: one each, and one per stint */
     struct list all;                /* every open carrier */
     struct list due;                /* carriers with touches */
