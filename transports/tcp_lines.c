@@ -80,10 +80,12 @@ enum lines_found tcp_lines_next(struct tcp_lines *in, size_t max,
 
 bool tcp_lines_rest(struct tcp_lines *in, struct span *line)
 {
-    *line = in->handed ? (struct span){0}
-                       : without_cr(in->part.data, in->part.size);
+    bool there = !in->handed;
+
     in->handed = true;
-    return line->size != 0;
+    if (there)
+        *line = without_cr(in->part.data, in->part.size);
+    return there && line->size;
 }
 
 void tcp_lines_fini(struct tcp_lines *in)
