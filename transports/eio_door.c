@@ -87,7 +87,7 @@ static void take_index(struct eio_ask *out, struct span j)
     size_t size = 0;
 
     out->jsonp = j.data != NULL;
-    for (size_t i = 0; i < j.size && size < EIO_INDEX_MAX; i++)
+    for (size_t i = 0; j.data && i < j.size && size < EIO_INDEX_MAX; i++)
         if (j.data[i] >= '0' && j.data[i] <= '9')
             out->index[size++] = j.data[i];
 }

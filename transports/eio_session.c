@@ -144,9 +144,7 @@ static void beat(struct wheel_node *node)
 /* Anything at all tells that the peer lives, once a ping. */
 static void take_sign_of_life(struct eio_session *session, enum eio_type type)
 {
-    if (session->protocol == EIO_PROTOCOL_3) {
-        start_beating(session);
-    } else if (type == EIO_PONG) {
+    if (session->protocol == EIO_PROTOCOL_3 || type == EIO_PONG) {
         start_beating(session);
     } else if (session->pinged && !session->refreshed) {
         session->refreshed = true;

@@ -116,8 +116,8 @@ void sio_message_fini(struct sio_message *message);
  */
 
 void *sio_open(struct eio_session *session, const struct sio_handler *handler);
-void sio_hear(void *client, const struct eio_packet *packet);
-void sio_room(void *client);
-void sio_closed(void *client);
+void sio_hear(void *owner, const struct eio_packet *packet);
+void sio_room(void *owner);
+void sio_closed(void *owner);
 
 #endif

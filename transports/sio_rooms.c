@@ -2,6 +2,7 @@
 #define HASH_NONFATAL_OOM 1
 #include "transports/sio_rooms.h"
 
+#include <assert.h>
 #include <string.h>
 #include <uthash.h>
 
@@ -69,6 +70,7 @@ static void room_release(struct sio_rooms *rooms, struct sio_room *room)
 {
     if (!list_empty(&room->stays))
         return;
+    assert(rooms->rooms); /* it is in there */
     HASH_DELETE(hh, rooms->rooms, room);
     mem_free(room);
 }

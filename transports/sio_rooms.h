@@ -35,8 +35,8 @@ const struct sio_stay *sio_rooms_of(const struct sio_socket *socket,
                                     const struct sio_stay *before,
                                     struct span *name);
 
-/* To all in `room` (data NULL: to all) but `except` (may be NULL). */
-void sio_rooms_emit(const struct sio_rooms *rooms, struct span room,
+/* To all in the room `name` (data NULL: to all) but `except` (may be NULL). */
+void sio_rooms_emit(const struct sio_rooms *rooms, struct span name,
                     const struct sio_socket *except,
                     const struct sio_message *message);
 

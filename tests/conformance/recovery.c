@@ -3,7 +3,6 @@
 #include "server/base/clock.h"
 #include "tests/conformance/chat.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #define EVENTS_MAX 10000
@@ -80,16 +79,16 @@ void memory_offset(const struct memory *memory, struct buf *out)
 static bool read_offset(const struct memory *memory, struct span offset,
                         uint64_t *seen)
 {
-    char text[64];
-    unsigned long long number;
+    uint64_t number = 0;
 
-    if (offset.size >= sizeof(text) || offset.size < 10 ||
+    if (offset.size < 10 || offset.size > 9 + 16 || offset.data[8] != '.' ||
         memcmp(offset.data, memory->epoch, 8) != 0)
         return false;
-    memcpy(text, offset.data, offset.size);
-    text[offset.size] = 0;
-    if (sscanf(text + 8, ".%llu", &number) != 1)
-        return false;
+    for (size_t i = 9; i < offset.size; i++) {
+        if (offset.data[i] < '0' || offset.data[i] > '9')
+            return false;
+        number = number * 10 + (uint64_t)(offset.data[i] - '0');
+    }
     *seen = number;
     return number && number <= memory->count &&
            memory->count - number < EVENTS_MAX;
