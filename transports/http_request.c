@@ -88,6 +88,16 @@ static enum err too_large(struct exchange *exchange, struct failure *why)
                 (unsigned long long)max);
 }
 
+/* A place's clients are pages, which see an answer only when all that they send
+ * is taken: a body that is not much too large is, and dropped. */
+static bool may_drop(const struct exchange *exchange)
+{
+    const struct head *head = &exchange->head;
+
+    return !head->expect && head->length <= 2 * body_max(exchange) &&
+           place_find(exchange->request.worker->config, head->path);
+}
+
 /* Every request of a connection, not only its first, which the direct host
  * saw. */
 static enum err check_head(struct exchange *exchange, const char *method,
@@ -110,7 +120,7 @@ static enum err check_head(struct exchange *exchange, const char *method,
     rc = head_finish(head, why);
     if (rc)
         return rc;
-    if (head->length > body_max(exchange))
+    if (head->length > body_max(exchange) && !may_drop(exchange))
         return too_large(exchange, why);
     return ERR_NONE;
 }
@@ -180,7 +190,9 @@ static enum MHD_Result begin(struct exchange *exchange, const char *method,
         return become_websocket(exchange);
     exchange->request.stage = STAGE_BODY;
     buf_init(&exchange->body, body_max(exchange));
-    if (exchange->head.length || exchange->head.chunked)
+    if (exchange->head.length > body_max(exchange))
+        exchange->refusal = ERR_TOO_LARGE;
+    else if (exchange->head.length || exchange->head.chunked)
         request_expect(&exchange->request, &exchange->head);
     if (exchange->head.length || exchange->head.chunked)
         connection_arm(connection, worker->config->body_timeout_ms);
