@@ -133,7 +133,8 @@ scenario('the list of conversations is newest first, with what is unread',
 async function present(bob, transport, follower, event) {
   if (duplexes.includes(transport)) {
     await follower.reply('message.ack', { cursor: event.cursor });
-  } else if (streams.includes(transport) || transport === 'eventsource') {
+  } else if (streams.includes(transport) ||
+             /^eventsource|^socketio/.test(transport)) {
     follower.drop();
     await bob.follow(transport, { cursor: event.cursor });
   } // polls have already asked again

@@ -46,8 +46,9 @@ story('each step has its time, and says over what', { over: clients },
   assert.deepEqual(others, []);
   assert.equal(written.user, bob.name);
   assert.equal(written.device, 'phone');
-  assert.equal(written.over, scene.transport === 'eventsource'
-    ? 'sse' : scene.transport);
+  assert.equal(written.over, { eventsource: 'sse',
+                               'socketio-polling': 'socketio' }[scene.transport]
+    ?? scene.transport);
   for (const name of ['acknowledged', 'read'])
     assert.deepEqual(steps(trace, name).map(({ user, seq }) => [user, seq]),
                      [[bob.name, sent.seq]]);

@@ -236,7 +236,8 @@ export function story(name, ...rest) {
 
 /** Until /metrics shows so many followers on (or parked) over `transport`. */
 export async function attached(server, transport, count = 1) {
-  const name = transport === 'eventsource' ? 'sse' : transport;
+  const name = { eventsource: 'sse', 'socketio-polling': 'socketio' }[transport]
+    ?? transport;
   const line = new RegExp(`^rung_carriers\\w*\\{[^}]*"${name}"[^}]*\\} (\\d+)`,
                           'm');
   await eventually(async () => {
