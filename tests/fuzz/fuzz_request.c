@@ -74,16 +74,16 @@ static void open_parts(void)
 {
     struct sequencer_options sequencer = {.ports = ports, .port_count = 1};
     static struct worker *workers[1];
-    struct listener listener;
+    struct listeners listeners = {0};
 
     must(!config_defaults(&server.config));
     must(!config_add_key(server.config, "demo", SECRET, NULL, NULL));
     server.config->connection_rate = server.config->user_rate = 10000000;
     open_store();
-    must(!listener_open(&listener, "127.0.0.1:0", 0, NULL));
-    listening = listener.port;
+    must(!listener_open(&listeners.http, "127.0.0.1:0", 0, NULL));
+    listening = listeners.http.port;
     server.workers = workers;
-    must(!worker_create(&worker, &server, 0, &listener, NULL));
+    must(!worker_create(&worker, &server, 0, &listeners, NULL));
     workers[server.worker_count++] = worker;
     ports[0] = &worker->port;
     sequencer.store = server.store;
