@@ -61,6 +61,13 @@ static bool read_word(unsigned char out[LOGIN_WORD_BYTES], struct span text)
 
 /* --- the table, under the lock -------------------------------------------- */
 
+/* A device waits as soon as it shows its code. */
+static uint64_t spared_until(const struct login *login)
+{
+    return login->looked_ms +
+           (login->view.waiter ? LOGIN_IDLE_MS : LOGIN_UNWAITED_MS);
+}
+
 /* Whoever comes by takes out what has expired; and when all places are taken,
  * the one whose device has been away the longest, if that is long: so a flood
  * of codes that nobody shows does not keep out those that somebody does. */
@@ -75,10 +82,10 @@ static struct login **free_place(uint64_t now_ms)
             forget(at);
         if (!*at)
             found = found ? found : at;
-        else if (!idle || (*at)->looked_ms < (*idle)->looked_ms)
+        else if (!idle || spared_until(*at) < spared_until(*idle))
             idle = at;
     }
-    if (!found && now_ms - (*idle)->looked_ms >= LOGIN_IDLE_MS) {
+    if (!found && now_ms >= spared_until(*idle)) {
         forget(idle);
         found = idle;
     }

@@ -19,8 +19,10 @@
 
 #define LOGIN_LIFE_MS 120000
 #define LOGIN_MAX 4096
-#define LOGIN_IDLE_MS 10000 /* not waited for: may make room for another */
-#define LOGIN_WORD_BYTES 16 /* of randomness, in a code and in a secret */
+/* Not waited for, or not any more: may make room for another. */
+#define LOGIN_IDLE_MS 10000
+#define LOGIN_UNWAITED_MS 1000 /* never waited for yet */
+#define LOGIN_WORD_BYTES 16    /* of randomness, in a code and in a secret */
 #define LOGIN_WORD_ROOM (2 * LOGIN_WORD_BYTES + 1) /* hex, terminated */
 #define LOGIN_LABEL_MAX 64 /* bytes; LOGIN_NAME_MAX is POSIX's */
 

@@ -316,6 +316,11 @@ static void record_now(struct session *session)
         record_later(session, all ? RECORD_MS : 0); /* late_note */
 }
 
+void session_store_marks(struct session *session)
+{
+    record_now(session);
+}
+
 void session_record(struct wheel_node *node)
 {
     struct session *session = container_of(node, struct session, record);

@@ -467,7 +467,7 @@ void hub_store_marks(struct hub *hub)
     HASH_ITER(hh, hub->sessions, known, next)
     if (known->session.record_armed) {
         wheel_disarm(&known->session.record);
-        session_record(&known->session.record);
+        session_store_marks(&known->session);
     }
 }
 

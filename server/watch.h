@@ -124,6 +124,9 @@ void interest_close(struct session *session, conv_no conv, uint64_t to_seq,
 struct interest *interest_find(const struct session *session, conv_no conv);
 void sessions_free(struct hub *hub);          /* all of them; at the end */
 void session_record(struct wheel_node *node); /* receipt.c: the timer fired */
+/* receipt.c: what the timer would do; its reference stays, for who gives it back
+ * may free other sessions. */
+void session_store_marks(struct session *session);
 
 /* --- carriers: carrier.c, attach.c, catch_up.c -------------------------- */
 

@@ -38,16 +38,23 @@ static void refresh(struct worker *worker)
     worker->now_ms = clock_mono_ms();
 }
 
+/* The last connections end; what they were waiting for may end on another
+ * worker, which is a call until it has. */
+static void close_door(struct worker *worker)
+{
+    worker->door_closed = true;
+    front_door_close(worker->door);
+    uv_prepare_stop(&worker->turn);
+    uv_idle_stop(&worker->busy);
+}
+
 /* From here on nothing of this worker calls the sequencer; only letters are
  * still received. */
 static void fall_quiet(struct worker *worker)
 {
     worker->quiet_posted = true;
-    front_door_close(worker->door);
     hub_store_marks(worker->hub);
     uv_timer_stop(&worker->ticker);
-    uv_prepare_stop(&worker->turn);
-    uv_idle_stop(&worker->busy);
     mailbox_post(&worker->server->main, &worker->quiet);
 }
 
@@ -57,7 +64,10 @@ static void look_if_quiet(struct worker *worker)
 {
     bool late = worker->now_ms >= worker->drain_until_ms;
 
-    if (!worker->calls && (late || front_door_empty(worker->door)))
+    if (!worker->door_closed && !worker->calls &&
+        (late || front_door_empty(worker->door)))
+        close_door(worker);
+    if (worker->door_closed && !worker->calls)
         fall_quiet(worker);
 }
 
@@ -177,7 +187,7 @@ static void run_errands(struct mailbox *box, struct letter *oldest)
 static void wind_up(struct worker *worker)
 {
     uv_run(&worker->loop, UV_RUN_NOWAIT);
-    if (!worker->quiet_posted)
+    if (!worker->door_closed)
         front_door_close(worker->door);
     uv_close((uv_handle_t *)&worker->ticker, NULL);
     uv_close((uv_handle_t *)&worker->turn, NULL);

@@ -70,7 +70,7 @@ struct worker {
     uint64_t lag_ms; /* how late the last tick was */
     bool stopping, running;
     struct letter quiet; /* to server->main: nothing is in flight any more */
-    bool quiet_posted;
+    bool door_closed, quiet_posted;
 };
 
 /* Something to be done on another worker's loop: run there, once, in the order

@@ -104,7 +104,8 @@ struct exchange {
     struct MHD_Response *response; /* a reference, or NULL */
     struct answer *answer;         /* instead of response; a reference */
     struct head head;
-    enum err refusal; /* that was answered already: the rest is dropped */
+    enum err refusal; /* of its body, which is dropped */
+    bool told;        /* it has been answered: nothing follows but the end */
     uint32_t wait_ms; /* it asks too often */
     struct buf body;
     size_t received; /* of the body, also what was dropped */

@@ -201,8 +201,16 @@ static enum MHD_Result begin(struct exchange *exchange, const char *method,
     return MHD_YES;
 }
 
-/* The library answers only behind a body, and nobody knows how long this one
- * gets. So the answer leaves beside it, and with the body the connection ends.
+static void say_refusal(struct exchange *exchange, struct failure *why)
+{
+    if (exchange->refusal == ERR_TOO_LARGE)
+        too_large(exchange, why);
+    else
+        fail_plain(why, exchange->refusal);
+}
+
+/* The library answers only behind a body, and nobody knows how long one in
+ * chunks gets. So the answer leaves beside it, and with it the connection ends.
  */
 static void refuse_body(struct exchange *exchange)
 {
@@ -210,11 +218,11 @@ static void refuse_body(struct exchange *exchange)
 
     exchange->refusal = buf_status(&exchange->body);
     buf_fini(&exchange->body);
-    if (exchange->refusal == ERR_TOO_LARGE)
-        too_large(exchange, &why);
-    else
-        fail_plain(&why, exchange->refusal);
-    refuse_early(exchange->request.worker, exchange->connection->fd, 0, &why);
+    exchange->told = exchange->head.chunked;
+    say_refusal(exchange, &why);
+    if (exchange->told)
+        refuse_early(exchange->request.worker, exchange->connection->fd, 0,
+                     &why);
 }
 
 /* What comes beyond the limit is dropped, and beyond twice the limit, cut. */
@@ -236,10 +244,16 @@ static enum MHD_Result take_body(struct exchange *exchange, const char *data,
 static enum MHD_Result dispatch(struct exchange *exchange)
 {
     struct request *request = &exchange->request;
+    struct failure why;
 
     wheel_disarm(&exchange->connection->deadline);
-    if (exchange->refusal)
+    if (exchange->told)
         return MHD_NO;
+    if (exchange->refusal) {
+        say_refusal(exchange, &why);
+        request_fail(request, &why);
+        return exchange_queue(exchange);
+    }
     request->body = (struct span){exchange->body.data, exchange->body.size};
     request_run(request,
                 exchange->target +

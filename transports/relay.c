@@ -2,6 +2,7 @@
  */
 #include "transports/relay.h"
 
+#include "server/base/clock.h"
 #include "server/socket.h"
 
 #include <errno.h>
@@ -23,7 +24,8 @@ struct side {
 struct relay {
     struct worker *worker;
     struct side peer, inner;
-    struct list link; /* worker->relays */
+    struct wheel_node deadline; /* of the last bytes, once inner has ended */
+    struct list link;           /* worker->relays */
 };
 
 static void close_side(struct side *side, bool answered)
@@ -43,8 +45,14 @@ static void relay_end(struct relay *relay, bool answered)
     worker_disconnected(worker, relay->peer.fd);
     close_side(&relay->peer, answered);
     close_side(&relay->inner, false);
+    wheel_disarm(&relay->deadline);
     list_remove(&relay->link);
     mem_free(relay);
+}
+
+static void late(struct wheel_node *node)
+{
+    relay_end(container_of(node, struct relay, deadline), false);
 }
 
 enum moved {
@@ -134,12 +142,14 @@ static void ready(struct watch *watch, uint32_t events)
     struct side *peer = &relay->peer, *inner = &relay->inner;
     enum moved in = move(peer, inner), out = move(inner, peer);
 
-    (void)events;
     if (in == MOVED_BROKEN || out == MOVED_BROKEN || out == MOVED_OVER)
         relay_end(relay, out == MOVED_OVER);
     else if ((in == MOVED_SOME && !watch_anew(peer)) ||
              (out == MOVED_SOME && !watch_anew(inner)))
         relay_end(relay, false);
+    else if (watch == &inner->watch && (events & POLLER_GONE))
+        wheel_arm(&relay->worker->wheel, &relay->deadline,
+                  clock_mono_ms() + relay->worker->config->body_timeout_ms);
 }
 
 static enum err side_init(struct side *side, struct relay *relay, int fd)
@@ -161,6 +171,7 @@ int relay_open(struct worker *worker, int fd, struct span read)
                    pair))
         goto close_fd;
     relay->worker = worker;
+    wheel_node_init(&relay->deadline, late);
     if (send(pair[0], read.data, read.size, MSG_DONTWAIT | MSG_NOSIGNAL) !=
         (ssize_t)read.size)
         goto close_pair;

@@ -2,11 +2,93 @@
 // still does then, bench/overload.mjs measures.
 
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import net from 'node:net';
+import { fileURLToPath } from 'node:url';
 import { beside } from '../hostile/beside.mjs';
-import { handshake } from '../lib/frames.mjs';
-import { scenario } from '../lib/story.mjs';
-import { eventually } from '../lib/wait.mjs';
+import { frame, handshake, PONG, TEXT } from '../lib/frames.mjs';
+import { instrumented } from '../lib/server.mjs';
+import { p2p, scenario } from '../lib/story.mjs';
+import { eventually, within } from '../lib/wait.mjs';
+
+const stopThread = fileURLToPath(new URL('../hostile/stop_thread.py',
+                                         import.meta.url));
+
+/** A disk that is slower than anything: nothing is stored until go(). */
+async function withoutDisk(scene) {
+  const child = spawn('python3', [stopThread, String(scene.server.pid),
+                                  'sequencer'],
+                      { stdio: ['pipe', 'pipe', 'inherit'] });
+  const ended = once(child, 'close');
+  scene.onClose(() => child.kill('SIGKILL'));
+  await within(5000, Promise.race([once(child.stdout, 'data'), ended.then(() => {
+    throw new Error('the sequencer could not be stopped');
+  })]), 'the sequencer stands still');
+  return async () => {
+    child.stdin.end();
+    await ended;
+  };
+}
+
+scenario('a queue that is full refuses, and keeps what it has taken', {
+  env: { RUNG_STALL_MS: '60000', RUNG_HEARTBEAT_MS: '300' },
+  timeout: 60000,
+}, async (scene, t) => {
+  const [alice, bob, carol] = await scene.people('alice', 'bob', 'carol');
+  const listening = await carol.follow('sse');
+  const heard = []; // all that each socket was told
+  const words = { stored: '"duplicate"', overloaded: '"code":"overloaded"' };
+  const count = (kind) => heard.reduce((sum, text) =>
+    sum + text.split(words[kind]).length - 1, 0);
+  const call = frame(TEXT, JSON.stringify({ id: 1, method: 'message.send',
+    params: { to: bob.name, body: 'x'.repeat(60000), echo: false } }));
+  const before = await scene.server.memoryKb();
+  const go = await withoutDisk(scene);
+
+  for (let i = 0; i < 90; i++) { // of each the server takes 64 calls at once
+    const socket = net.connect(scene.server.port, '127.0.0.1');
+    const at = heard.push('') - 1;
+    scene.onClose(() => socket.destroy());
+    socket.on('error', () => {});
+    socket.setEncoding('latin1').on('data', (part) => {
+      heard[at] += part;
+    });
+    socket.write(handshake(`/v1/ws?access_token=${alice.token}`));
+    for (let k = 0; k < 64; k++)
+      socket.write(call);
+    const alive = setInterval(() => socket.write(frame(PONG)), 100);
+    scene.onClose(() => clearInterval(alive));
+  }
+  await eventually(async () => await scene.server.metric('rung_errors_total',
+                                                         '"overloaded"') > 0,
+                   'the queue is full', 30000);
+  const refusal = await alice.send(bob, 'x', { body: 'x'.repeat(60000) })
+    .then(() => undefined, (error) => error);
+  assert.equal(refusal.status, 429);
+  assert.equal(refusal.code, 'overloaded');
+  assert.ok(refusal.retryAfterMs >= 500 && refusal.retryAfterMs <= 1500);
+  const { json } = await scene.server.get('/healthz');
+  assert.ok(json.sequencer.queue <= 65536);
+  const more = await scene.server.memoryKb() - before;
+  t.diagnostic(`${json.sequencer.queue} waiting, ${more} kB more`);
+  if (!instrumented)
+    assert.ok(more < 600 * 1024, `${more} kB more`);
+  const beats = listening.all('heartbeat').length;
+  await eventually(() => listening.all('heartbeat').length > beats + 2,
+                   'heartbeats go on');
+
+  await go();
+  await eventually(async () =>
+    (await scene.server.get('/healthz')).json.sequencer.queue === 0,
+                   'all that waited is stored', 30000);
+  await eventually(async () => {
+    const { last_seq: kept } = await bob.history(p2p(alice, bob), { limit: 1 });
+    return count('stored') === kept &&
+           count('stored') + count('overloaded') === 90 * 64;
+  }, () => `each is answered, and what is acknowledged is there: ${
+    count('stored')} stored, ${count('overloaded')} overloaded`, 30000);
+});
 
 scenario('a herd that comes back after a crash does not starve who is in', {
   timeout: 60000,
