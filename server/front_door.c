@@ -385,7 +385,8 @@ void front_door_drain(struct front_door *door)
 bool front_door_empty(const struct front_door *door)
 {
     return atomic_load_explicit(&door->worker->metrics.connections,
-                                memory_order_relaxed) == 0;
+                                memory_order_relaxed) == 0 &&
+           list_empty(&door->worker->relays);
 }
 
 void front_door_close(struct front_door *door)

@@ -3,6 +3,7 @@
 #include "transports/relay.h"
 
 #include "server/base/clock.h"
+#include "server/guests.h"
 #include "server/socket.h"
 
 #include <errno.h>
@@ -42,7 +43,7 @@ static void relay_end(struct relay *relay, bool answered)
 {
     struct worker *worker = relay->worker;
 
-    worker_disconnected(worker, relay->peer.fd);
+    guests_leave(worker->server->guests, relay->peer.fd);
     close_side(&relay->peer, answered);
     close_side(&relay->inner, false);
     wheel_disarm(&relay->deadline);
@@ -180,7 +181,6 @@ int relay_open(struct worker *worker, int fd, struct span read)
     if (side_init(&relay->peer, relay, fd))
         goto remove_inner;
     list_append(&worker->relays, &relay->link);
-    worker_connected(worker); /* the stand-in */
     return pair[1];
 
 remove_inner:

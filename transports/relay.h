@@ -6,8 +6,8 @@
  * Errors   -1: no descriptor, no memory; the peer's socket is closed, and
  *          counts as disconnected.
  * Threads  the worker's loop; the stand-in may be read by another.
- * Memory   a relay ends by itself with either of its sockets, and counts as a
- *          connection until then.
+ * Memory   a relay ends by itself with either of its sockets. The stand-in
+ *          counts as the connection; the address is a guest until the end.
  */
 #ifndef RUNG_RELAY_H
 #define RUNG_RELAY_H
