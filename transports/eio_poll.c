@@ -79,22 +79,13 @@ static bool hear_body(struct eio_session *session,
     return sound;
 }
 
-/* No longer one whose body is to come. */
-static void unlink_post(struct eio_exchange *exchange)
-{
-    if (exchange->session && exchange->session->post == exchange)
-        exchange->session->post = NULL;
-    exchange->session = NULL;
-}
-
 static void post(struct eio_session *session, struct eio_exchange *exchange)
 {
-    if (session->post && session->post != exchange) {
+    if (session->post) {
         eio_session_end(session, EIO_CLOSE);
         eio_refuse(exchange, EIO_BAD_REQUEST);
         return;
     }
-    unlink_post(exchange);
     if (hear_body(session, exchange)) {
         /* As the reference server says it. */
         eio_answer(exchange, 200, "text/html", SPAN("ok"));
@@ -106,6 +97,14 @@ static void post(struct eio_session *session, struct eio_exchange *exchange)
 
 /* --- exchanges ----------------------------------------------------------- */
 
+/* No longer one whose body is to come: whatever it is told now, it may go. */
+static void unlink_post(struct eio_exchange *exchange)
+{
+    if (exchange->session && exchange->session->post == exchange)
+        exchange->session->post = NULL;
+    exchange->session = NULL;
+}
+
 void eio_take(struct eio_host *host, struct eio_exchange *exchange)
 {
     const struct eio_ask *ask = &exchange->ask;
@@ -115,6 +114,7 @@ void eio_take(struct eio_host *host, struct eio_exchange *exchange)
         eio_refuse(exchange, EIO_BAD_REQUEST);
         return;
     }
+    unlink_post(exchange);
     if (!ask->sid[0]) {
         begin(host, exchange);
         return;

@@ -2,6 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import net from 'node:net';
 import test, { after, before, describe } from 'node:test';
 import { within } from '../lib/wait.mjs';
 import { assertRefused, Channel, Polling, probe, upgraded } from './engine.mjs';
@@ -93,6 +95,27 @@ describe('an upgrade', () => {
     channel.send('5');
     await channel.alive();
     channel.close();
+  });
+
+  test('refuses a POST whose body comes after it, and forgets it', oursOnly,
+       async () => {
+    const polling = await Polling.open(server);
+    const late = net.connect(server.port, '127.0.0.1').setEncoding('latin1');
+    const answers = () => within(10000, once(late, 'data'), 'an answer comes');
+    late.write(`POST /engine.io/?EIO=4&transport=polling&sid=${polling.sid}` +
+               ' HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\n' +
+               'Content-Length: 5\r\nExpect: 100-continue\r\n\r\n');
+    assert.match(String(await answers()), /^HTTP\/1.1 100 /);
+    const channel = await probe(polling);
+    channel.send('5');
+    await channel.alive();
+    late.write('4late');
+    assert.match(String(await answers()), /^HTTP\/1.1 400 /);
+    late.destroy();
+    await channel.alive();
+    channel.close();
+    await channel.closes();
+    await polling.gone();
   });
 
   test('keeps the order of what is sent meanwhile', async () => {
