@@ -125,7 +125,7 @@ struct eio_session {
 
     struct eio_waiting *queue; /* a ring */
     size_t first, count, room;
-    size_t waiting; /* bytes of them */
+    size_t waiting; /* bytes of memory that they hold */
 
     struct wheel_node beat; /* its next ping or the end of its time */
     bool pinged, refreshed; /* … not answered yet; … but it said something */

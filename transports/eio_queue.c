@@ -6,6 +6,8 @@
 
 #define ROUNDS 8 /* of room() and sending in one turn, then others */
 #define FEW 16   /* packets that are as good as gone */
+/* What one costs besides its bytes: the allocator's part, and its place here */
+#define PACKET_COST (sizeof(struct shared) + 32)
 
 /* --- messages ------------------------------------------------------------ */
 
@@ -59,7 +61,7 @@ static bool make_room(struct eio_session *session)
 
 void eio_queue(struct eio_session *session, struct shared *given, bool binary)
 {
-    size_t after = session->waiting + (given ? given->size : 0);
+    size_t after = session->waiting + (given ? PACKET_COST + given->size : 0);
 
     if (session->state != EIO_LIVE || session->broken || !given ||
         after > session->options.max_waiting ||
@@ -87,7 +89,7 @@ static void drop_first(struct eio_session *session)
 
     session->first = (session->first + 1) % session->room;
     session->count--;
-    session->waiting -= bytes->size;
+    session->waiting -= PACKET_COST + bytes->size;
     shared_unref(bytes);
 }
 

@@ -10,6 +10,7 @@
 
 #define SOCKETS_MAX 100 /* of one client */
 #define ASKS_MAX 1000   /* replies that one socket owes */
+#define REFUSED_MAX 8   /* CONNECTs in a row; then the client is closed */
 
 struct sio_client {
     struct eio_session *session;
@@ -17,9 +18,10 @@ struct sio_client {
     enum sio_protocol protocol;
     struct list sockets, dead;
     unsigned socket_count;
-    unsigned depth; /* of calls in which its sockets are needed */
-    bool over;      /* nothing that comes counts any more */
-    bool awaited;   /* nobody is in yet: the deadline runs */
+    unsigned refused; /* CONNECTs since one was accepted */
+    unsigned depth;   /* of calls in which its sockets are needed */
+    bool over;        /* nothing that comes counts any more */
+    bool awaited;     /* nobody is in yet: the deadline runs */
     struct wheel_node deadline;
     /* A packet whose attachments come: */
     unsigned missing, count;
@@ -203,8 +205,8 @@ struct worker *sio_worker(const struct sio_socket *socket)
 
 /* --- coming and going ----------------------------------------------------- */
 
-static void send_connect_error(struct sio_client *client, struct span space,
-                               struct span message, struct span data)
+static void send_refusal(struct sio_client *client, struct span space,
+                         struct span message, struct span data)
 {
     struct buf text;
 
@@ -227,13 +229,21 @@ static void send_connect_error(struct sio_client *client, struct span space,
     send_packet(client, &text, NULL, 0);
 }
 
+/* Every refusal is queued, and asking for one costs next to nothing. */
+static void count_refusal(struct sio_client *client)
+{
+    if (++client->refused >= REFUSED_MAX)
+        close_client(client, SIO_LOST);
+}
+
 void sio_refuse(struct sio_socket *socket, struct span message,
                 struct span data)
 {
     struct sio_client *client = socket->client;
 
-    send_connect_error(client, span_of(socket->space), message, data);
+    send_refusal(client, span_of(socket->space), message, data);
     remove_socket(socket);
+    count_refusal(client);
     bury(client);
 }
 
@@ -245,6 +255,7 @@ void sio_accept(struct sio_socket *socket, const char *pid)
     if (client->awaited)
         wheel_disarm(&client->deadline);
     client->awaited = false;
+    client->refused = 0;
     socket->connected = true;
     buf_init(&text, SIZE_MAX / 2);
     sio_write_head(&text, SIO_CONNECT, 0, span_of(socket->space), NULL);
@@ -335,10 +346,11 @@ static void connect_to(struct sio_client *client,
     struct sio_socket *socket;
 
     if (!client->handler->has(packet->space)) {
-        send_connect_error(client, packet->space, SPAN("Invalid namespace"),
-                           client->protocol == SIO_PROTOCOL_4
-                               ? SPAN("{\"message\":\"Invalid namespace\"}")
-                               : (struct span){0});
+        send_refusal(client, packet->space, SPAN("Invalid namespace"),
+                     client->protocol == SIO_PROTOCOL_4
+                         ? SPAN("{\"message\":\"Invalid namespace\"}")
+                         : (struct span){0});
+        count_refusal(client);
         return;
     }
     socket = client->socket_count < SOCKETS_MAX
@@ -489,9 +501,14 @@ void sio_room(void *owner)
 
 /* --- its life ------------------------------------------------------------- */
 
+/* Who never came in is owed nothing, not even what it was refused with. */
 static void nobody_came(struct wheel_node *node)
 {
-    close_client(container_of(node, struct sio_client, deadline), SIO_LOST);
+    struct sio_client *client = container_of(node, struct sio_client, deadline);
+
+    client->over = true;
+    eio_break(client->session);
+    end_sockets(client, SIO_LOST);
 }
 
 /* Protocol 4: everybody is in "/" to begin with. */

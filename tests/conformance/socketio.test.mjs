@@ -61,6 +61,28 @@ describe('connecting', () => {
     channel.close();
   });
 
+  test('to none again and again ends it', oursOnly, async () => {
+    for (const [, begin] of ways) {
+      const channel = await begin(server);
+      await channel.send(...Array(100).fill('40/random'));
+      for (let i = 0; i < 8; i++)
+        assert.match(await channel.next(), /^44\/random,/);
+      await channel.closes();
+    }
+  });
+
+  test('to none, once in a while, is no fault', async () => {
+    const channel = await open(server);
+    for (let i = 0; i < 5; i++) {
+      channel.send(...Array(4).fill('40/random'));
+      for (let j = 0; j < 4; j++)
+        assert.match(await channel.next(), /^44\/random,/);
+      await join(channel);
+      channel.send('41');
+    }
+    channel.close();
+  });
+
   test('to several namespaces, each on its own', async () => {
     const channel = await open(server);
     const ids = [await join(channel), await join(channel, '/custom')];
