@@ -59,6 +59,7 @@ extern const struct eio_server *const eio_servers[];
 
 struct worker *eio_worker(const struct eio_session *session);
 enum eio_protocol eio_protocol(const struct eio_session *session);
+uint64_t eio_max_payload(const struct eio_session *session);
 
 /* A message as many sessions may be sent it. NULL: no memory. `room` is where
  * its `size` bytes go. */

@@ -304,6 +304,11 @@ enum eio_protocol eio_protocol(const struct eio_session *session)
     return session->protocol;
 }
 
+uint64_t eio_max_payload(const struct eio_session *session)
+{
+    return session->options.max_payload;
+}
+
 struct span eio_param(const struct eio_session *session, const char *name)
 {
     const struct query query = {session->params.data, session->params.size};

@@ -22,9 +22,12 @@ struct sio_client {
     unsigned depth;   /* of calls in which its sockets are needed */
     bool over;        /* nothing that comes counts any more */
     bool awaited;     /* nobody is in yet: the deadline runs */
+    /* For somebody to come in; from then on, for the next attachment: */
     struct wheel_node deadline;
     /* A packet whose attachments come: */
     unsigned missing, count;
+    bool lent;   /* all are there, and are read */
+    size_t held; /* bytes of it so far */
     struct buf text;
     struct buf attachments[SIO_ATTACHMENTS_MAX];
 };
@@ -148,6 +151,18 @@ static void end_sockets(struct sio_client *client, enum sio_end how)
         end_socket(socket_at(client->sockets.next), how);
 }
 
+static void forget_parts(struct sio_client *client)
+{
+    buf_fini(&client->text);
+    buf_init(&client->text, SIZE_MAX / 2);
+    while (client->count)
+        buf_fini(&client->attachments[--client->count]);
+    client->missing = 0;
+    client->held = 0;
+    if (!client->awaited)
+        wheel_disarm(&client->deadline);
+}
+
 /* The peer broke the rules, or is to go: what it was sent still leaves. */
 static void close_client(struct sio_client *client, enum sio_end how)
 {
@@ -156,6 +171,8 @@ static void close_client(struct sio_client *client, enum sio_end how)
     client->over = true;
     eio_close(client->session);
     end_sockets(client, how);
+    if (!client->lent)
+        forget_parts(client);
 }
 
 static struct sio_socket *socket_create(struct sio_client *client,
@@ -420,54 +437,71 @@ static void obey(struct sio_client *client, const struct sio_packet *packet)
         hear_said(client, socket, packet);
 }
 
-static void forget_parts(struct sio_client *client)
+/* False: too much of it, or no memory. */
+static bool keep(struct sio_client *client, struct buf *out, struct span bytes)
 {
-    buf_fini(&client->text);
-    buf_init(&client->text, SIZE_MAX / 2);
-    while (client->count)
-        buf_fini(&client->attachments[--client->count]);
-    client->missing = 0;
+    const struct worker *worker = eio_worker(client->session);
+
+    if (bytes.size > eio_max_payload(client->session) - client->held)
+        return false;
+    client->held += bytes.size;
+    wheel_arm(&eio_worker(client->session)->wheel, &client->deadline,
+              clock_mono_ms() + worker->config->body_timeout_ms);
+    buf_append_span(out, bytes);
+    return !buf_status(out);
+}
+
+/* Whose packet it is must be in before anything of it is kept. */
+static void begin_parts(struct sio_client *client, struct span text,
+                        const struct sio_packet *packet)
+{
+    const struct sio_socket *socket = socket_in(client, packet->space);
+
+    client->missing = packet->attachments;
+    if (!socket || !socket->connected || !keep(client, &client->text, text))
+        close_client(client, SIO_LOST);
 }
 
 static void hear_text(struct sio_client *client, struct span text)
 {
     struct sio_packet packet;
 
-    if (client->missing || sio_read(client->protocol, text, &packet)) {
+    if (client->missing || sio_read(client->protocol, text, &packet))
         close_client(client, SIO_LOST);
-    } else if (!packet.attachments) {
+    else if (packet.attachments)
+        begin_parts(client, text, &packet);
+    else
         obey(client, &packet);
-    } else {
-        buf_append_span(&client->text, text);
-        client->missing = packet.attachments;
-        if (buf_status(&client->text))
-            close_client(client, SIO_LOST);
-    }
+}
+
+static void obey_parts(struct sio_client *client)
+{
+    const struct span text = {client->text.data, client->text.size};
+    struct sio_packet packet;
+
+    client->lent = true;
+    if (sio_read(client->protocol, text, &packet))
+        close_client(client, SIO_LOST); /* no memory for its check */
+    else
+        obey(client, &packet);
+    client->lent = false;
+    forget_parts(client);
 }
 
 static void hear_attachment(struct sio_client *client, struct span bytes)
 {
     struct buf *attachment = &client->attachments[client->count];
-    struct sio_packet packet;
 
     if (!client->missing) {
         close_client(client, SIO_LOST);
         return;
     }
-    buf_init(attachment, SIZE_MAX / 2); /* payloads bound it */
-    buf_append_span(attachment, bytes);
+    buf_init(attachment, SIZE_MAX / 2); /* keep() bounds it */
     client->count++;
-    if (buf_status(attachment)) {
+    if (!keep(client, attachment, bytes))
         close_client(client, SIO_LOST);
-    } else if (!--client->missing) {
-        if (sio_read(client->protocol,
-                     (struct span){client->text.data, client->text.size},
-                     &packet))
-            close_client(client, SIO_LOST); /* no memory for its check */
-        else
-            obey(client, &packet);
-        forget_parts(client);
-    }
+    else if (!--client->missing)
+        obey_parts(client);
 }
 
 void sio_hear(void *owner, const struct eio_packet *packet)
@@ -502,13 +536,21 @@ void sio_room(void *owner)
 /* --- its life ------------------------------------------------------------- */
 
 /* Who never came in is owed nothing, not even what it was refused with. */
-static void nobody_came(struct wheel_node *node)
+static void nobody_came(struct sio_client *client)
 {
-    struct sio_client *client = container_of(node, struct sio_client, deadline);
-
     client->over = true;
     eio_break(client->session);
     end_sockets(client, SIO_LOST);
+}
+
+static void late(struct wheel_node *node)
+{
+    struct sio_client *client = container_of(node, struct sio_client, deadline);
+
+    if (client->awaited)
+        nobody_came(client);
+    else
+        close_client(client, SIO_LOST); /* an attachment is missing */
 }
 
 /* Protocol 4: everybody is in "/" to begin with. */
@@ -535,8 +577,8 @@ void *sio_open(struct eio_session *session, const struct sio_handler *handler)
                                                                : SIO_PROTOCOL_4;
     list_init(&client->sockets);
     list_init(&client->dead);
-    buf_init(&client->text, SIZE_MAX / 2); /* payloads bound it */
-    wheel_node_init(&client->deadline, nobody_came);
+    buf_init(&client->text, SIZE_MAX / 2); /* keep() bounds it */
+    wheel_node_init(&client->deadline, late);
     client->awaited = true;
     wheel_arm(&worker->wheel, &client->deadline,
               clock_mono_ms() + handler->connect_timeout_ms(worker->config));

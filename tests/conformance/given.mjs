@@ -24,11 +24,13 @@ class Target extends Server {
   }
 }
 
-/** `options` are flags without their dashes: {recovery: 'on'}. */
-export function givenServer(options = {}) {
+/** `options` are flags without their dashes: {recovery: 'on'}; `env` is besides
+ * what the suite sets. */
+export function givenServer(options = {}, env = {}) {
   return Target.start({
     args: Object.entries(options)
       .flatMap(([name, value]) => [`--${name}`, String(value)]),
-    env: { RUNG_CONNECTION_RATE: '1000000', RUNG_USER_RATE: '1000000' },
+    env: { RUNG_CONNECTION_RATE: '1000000', RUNG_USER_RATE: '1000000',
+           ...env },
   });
 }

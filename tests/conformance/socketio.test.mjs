@@ -407,6 +407,8 @@ describe('attachments', () => {
     ['with text between them', `452-["message",${place(0)},${place(1)}]`, one,
      '42["message"]'],
     ['that no packet announced', one],
+    ['for a namespace that nobody is in',
+     `451-/custom,["message",${place(0)}]`],
     ['that are too many', `451-["message",${place(0)}]`, one, two],
     ['named too high', `451-["message",${place(1)}]`, one],
     ['named below none', `451-["message",${place(-1)}]`, one],
@@ -422,6 +424,39 @@ describe('attachments', () => {
       channel.send(...messages.map((message) => message));
       await channel.closes();
     });
+
+  test('are with their text no more than a payload', oursOnly, async () => {
+    const small = await givenServer({ 'max-payload': 10000 });
+    try {
+      const [channel, other] = [await joined(small), await joined(small)];
+      const text = `452-["message",${place(0)},${place(1)}]`;
+      const rest = Buffer.alloc(10000 - text.slice(1).length - 5000);
+      channel.send(text, Buffer.alloc(5000), rest);
+      for (let i = 0; i < 3; i++)
+        assert.ok(await channel.next());
+      other.send(text, Buffer.alloc(5000), Buffer.alloc(rest.length + 1));
+      await other.closes();
+      channel.close();
+    } finally {
+      await small.finish();
+    }
+  });
+
+  test('are not waited for without end', oursOnly, async () => {
+    const hasty = await givenServer({}, { RUNG_BODY_TIMEOUT_MS: '200' });
+    try {
+      const [channel, other] = [await joined(hasty), await joined(hasty)];
+      other.send(`451-["message",${place(0)}]`, one);
+      assert.ok(await other.next());
+      assert.ok(await other.next());
+      channel.send(`452-["message",${place(0)},${place(1)}]`, one);
+      assert.equal(await channel.next(), undefined);
+      await echoes(other);
+      other.close();
+    } finally {
+      await hasty.finish();
+    }
+  });
 });
 
 describe('rooms', () => {
