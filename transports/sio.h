@@ -89,6 +89,9 @@ void sio_ask(struct sio_socket *socket, struct span name, struct span args,
 void sio_disconnect(struct sio_socket *socket);
 /* From all, and the connection ends. */
 void sio_kick(struct sio_socket *socket);
+/* Spend one of what the connection may ask for in a second, as each CONNECT
+ * does: see bucket_spend(). */
+uint32_t sio_spend(struct sio_socket *socket);
 struct eio_session *sio_session(const struct sio_socket *socket);
 struct worker *sio_worker(const struct sio_socket *socket);
 

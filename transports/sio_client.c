@@ -4,6 +4,7 @@
 
 #include "server/base/clock.h"
 #include "server/event.h"
+#include "server/limits.h"
 #include "server/query.h"
 
 #include <string.h>
@@ -18,10 +19,11 @@ struct sio_client {
     enum sio_protocol protocol;
     struct list sockets, dead;
     unsigned socket_count;
-    unsigned refused; /* CONNECTs since one was accepted */
-    unsigned depth;   /* of calls in which its sockets are needed */
-    bool over;        /* nothing that comes counts any more */
-    bool awaited;     /* nobody is in yet: the deadline runs */
+    struct bucket bucket; /* of what it asks for, in all namespaces */
+    unsigned refused;     /* CONNECTs since one was accepted */
+    unsigned depth;       /* of calls in which its sockets are needed */
+    bool over;            /* nothing that comes counts any more */
+    bool awaited;         /* nobody is in yet: the deadline runs */
     /* For somebody to come in; from then on, for the next attachment: */
     struct wheel_node deadline;
     /* A packet whose attachments come: */
@@ -220,6 +222,18 @@ struct worker *sio_worker(const struct sio_socket *socket)
     return eio_worker(socket->client->session);
 }
 
+static uint32_t spend(struct sio_client *client)
+{
+    return bucket_spend(&client->bucket,
+                        eio_worker(client->session)->config->connection_rate,
+                        clock_mono_us());
+}
+
+uint32_t sio_spend(struct sio_socket *socket)
+{
+    return spend(socket->client);
+}
+
 /* --- coming and going ----------------------------------------------------- */
 
 static void send_refusal(struct sio_client *client, struct span space,
@@ -362,6 +376,10 @@ static void connect_to(struct sio_client *client,
 {
     struct sio_socket *socket;
 
+    if (spend(client)) {
+        close_client(client, SIO_LOST);
+        return;
+    }
     if (!client->handler->has(packet->space)) {
         send_refusal(client, packet->space, SPAN("Invalid namespace"),
                      client->protocol == SIO_PROTOCOL_4
@@ -440,12 +458,12 @@ static void obey(struct sio_client *client, const struct sio_packet *packet)
 /* False: too much of it, or no memory. */
 static bool keep(struct sio_client *client, struct buf *out, struct span bytes)
 {
-    const struct worker *worker = eio_worker(client->session);
+    struct worker *worker = eio_worker(client->session);
 
     if (bytes.size > eio_max_payload(client->session) - client->held)
         return false;
     client->held += bytes.size;
-    wheel_arm(&eio_worker(client->session)->wheel, &client->deadline,
+    wheel_arm(&worker->wheel, &client->deadline,
               clock_mono_ms() + worker->config->body_timeout_ms);
     buf_append_span(out, bytes);
     return !buf_status(out);

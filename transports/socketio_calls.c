@@ -1,6 +1,5 @@
 /* Methods as Socket.IO events: `emit(method, params, ack)`; the acknowledgement
  * has one argument, the result or {"error":{…}}. */
-#include "server/base/clock.h"
 #include "server/method.h"
 #include "transports/socketio_inside.h"
 
@@ -164,9 +163,7 @@ static enum err params_of(const struct sio_event *event, size_t max,
 static enum err may_run(struct socketio *socketio, struct span method,
                         struct failure *why)
 {
-    const struct config *config = sio_worker(socketio->socket)->config;
-    uint32_t wait_ms = bucket_spend(&socketio->bucket, config->connection_rate,
-                                    clock_mono_us());
+    uint32_t wait_ms = sio_spend(socketio->socket);
 
     if (wait_ms || socketio->call_count >= CALLS_MAX) {
         fail(why, ERR_RATE_LIMITED, "this connection asks too often");

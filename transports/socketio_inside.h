@@ -16,7 +16,6 @@ struct socketio {
     struct carrier carrier;
     struct sio_socket *socket;
     struct pid pid;
-    struct bucket bucket;
     struct list calls; /* in flight */
     unsigned call_count;
 };

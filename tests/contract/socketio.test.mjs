@@ -296,6 +296,29 @@ scenario('a pid is another\'s, used up or in use: there is no recovery',
   assert.equal((await connect({ token: alice.token, pid, offset })).pid, pid);
 });
 
+scenario('who comes and goes too often is closed',
+         { env: { RUNG_CONNECTION_RATE: '10' } }, async (scene) => {
+  const alice = await scene.person('alice');
+  const channel = await Channel.open(scene.server, { path: PATH });
+  const come = `40${JSON.stringify({ token: alice.token })}`;
+  for (let i = 0; i < 500; i++)
+    channel.send(come, '41');
+  await channel.closes();
+});
+
+scenario('who comes in anew may not ask anew', {
+  env: { RUNG_CONNECTION_RATE: '10' },
+}, async (scene) => {
+  const alice = await scene.person('alice');
+  const channel = await Channel.open(scene.server, { path: PATH });
+  const asks = Array.from({ length: 15 }, (_, i) => `42${i}["session.info"]`);
+  for (let i = 0; i < 20; i++)
+    channel.send(`40${JSON.stringify({ token: alice.token })}`, ...asks, '41');
+  for (let text = ''; text !== undefined && !text.includes('rate_limited');)
+    text = await channel.next(); /* it is refused, or all of it is closed */
+  channel.close();
+});
+
 scenario('no request of a polling session finds a worker that does not know it',
          { env: { RUNG_WORKERS: '4' } }, async (scene) => {
   const [alice, bob] = await scene.people('alice', 'bob');
