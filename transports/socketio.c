@@ -8,7 +8,6 @@
  * a polling client without a poll is simply behind.
  */
 #include "server/base/clock.h"
-#include "server/hub.h"
 #include "server/method.h"
 #include "server/methods/params.h"
 #include "transports/socketio_inside.h"
@@ -247,7 +246,7 @@ static bool is_ours(struct worker *worker, struct span offset)
 
     return offset.data && !cursor_parse(offset, epoch, &at) &&
            !strcmp(epoch, store_epoch(worker_store(worker))) &&
-           at <= hub_head(worker->hub);
+           at <= store_head(worker_store(worker));
 }
 
 /* Its pid, the one that it had if it recovers: then it goes on from its
