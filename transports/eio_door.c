@@ -309,6 +309,7 @@ struct moving {
     char bytes[]; /* its head */
 };
 
+/* The settings may have changed on its way. */
 static void arrive(struct errand *errand, struct worker *worker)
 {
     struct moving *moving = container_of(errand, struct moving, errand);
@@ -318,7 +319,8 @@ static void arrive(struct errand *errand, struct worker *worker)
     worker_connected(worker);
     if (!worker->draining &&
         head_parse(&head, (struct span){moving->bytes, moving->size}, &why) ==
-            HEAD_WHOLE) {
+            HEAD_WHOLE &&
+        eio_speaks(worker->config, head.path)) {
         ws_host_adopt(worker->ws, moving->fd, &head,
                       (struct span){moving->bytes, moving->size});
     } else {
