@@ -288,6 +288,7 @@ static enum err let_in(struct socketio *socketio, struct asked *asked,
 static void socketio_free(struct socketio *socketio)
 {
     socketio_forsake_calls(socketio);
+    eio_hold(sio_session(socketio->socket), false); /* which outlives it */
     carrier_close(&socketio->carrier);
     pid_release(&socketio->pid);
     mem_free(socketio);

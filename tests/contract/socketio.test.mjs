@@ -296,6 +296,26 @@ scenario('a pid is another\'s, used up or in use: there is no recovery',
   assert.equal((await connect({ token: alice.token, pid, offset })).pid, pid);
 });
 
+scenario('who leaves with much under way may come in again', async (scene) => {
+  const [alice, bob] = await scene.people('alice', 'bob');
+  const channel = await Channel.open(scene.server, { path: PATH });
+  const come = `40${JSON.stringify({ token: alice.token })}`;
+  const posts = Array.from({ length: 100 }, () => `42["message.send",${
+    JSON.stringify({ to: bob.name, client_msg_id: randomUUID(), type: 'text',
+                     body: { text: 'a' } })}]`);
+  channel.send(come);
+  assert.match(await channel.next(), /^40\{/);
+  channel.socket._socket.cork(); /* so that they are read together */
+  channel.send(...posts, '41');
+  channel.socket._socket.uncork();
+  channel.send(come);
+  for (let text = ''; !text.startsWith('40{');) {
+    text = await channel.next();
+    assert.ok(text, 'it comes in again');
+  }
+  channel.close();
+});
+
 scenario('who comes and goes too often is closed',
          { env: { RUNG_CONNECTION_RATE: '10' } }, async (scene) => {
   const alice = await scene.person('alice');
