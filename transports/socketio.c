@@ -249,19 +249,22 @@ static bool is_ours(struct worker *worker, struct span offset)
            at <= store_head(worker_store(worker));
 }
 
-/* Its pid, the one that it had if it recovers: then it goes on from its
- * offset. */
+/* Its pid, the one that it had if it recovers. A client may be back before its
+ * old connection is known to have ended: it does not recover, but it goes on
+ * from its offset, too, so that nothing is skipped. */
 static enum err take_pid(struct socketio *socketio, struct asked *asked,
                          const struct identity *who, struct failure *why)
 {
     struct worker *worker = sio_worker(socketio->socket);
+    enum pid_found found = PID_WRONG;
     enum err err;
 
-    if (asked->pid.data && is_ours(worker, asked->offset) &&
-        pid_take(&socketio->pid, asked->pid, worker->config, who)) {
+    if (asked->pid.data && is_ours(worker, asked->offset))
+        found = pid_take(&socketio->pid, asked->pid, worker->config, who);
+    if (found != PID_WRONG)
         asked->follow.cursor = asked->offset;
+    if (found == PID_TAKEN)
         return ERR_NONE;
-    }
     err = pid_issue(&socketio->pid, worker->config, who);
     return err ? fail_plain(why, err) : ERR_NONE;
 }

@@ -150,25 +150,32 @@ enum err pid_issue(struct pid *out, const struct config *config,
     return err;
 }
 
-bool pid_take(struct pid *out, struct span text, const struct config *config,
-              const struct identity *who)
+/* Whether one of the app's keys has sealed it. */
+static bool is_sound(const struct sealed *sealed, const struct app_config *app,
+                     const struct identity *who)
 {
-    const struct app_config *app = config_app(config, who->app);
     unsigned char expected[SEAL_BYTES];
-    struct sealed sealed;
     const char *key;
 
-    out->text[0] = 0;
-    if (!app || !read_text(&sealed, text))
-        return false;
     for (size_t i = 0; (key = key_at(app, i)); i++)
-        if (seal(expected, key, sealed.nonce, who) &&
-            auth_equal(expected, sealed.seal, SEAL_BYTES)) {
-            write_text(out, &sealed);
-            if (!use(out))
-                return true;
-            out->text[0] = 0;
-            return false;
-        }
+        if (seal(expected, key, sealed->nonce, who) &&
+            auth_equal(expected, sealed->seal, SEAL_BYTES))
+            return true;
     return false;
+}
+
+enum pid_found pid_take(struct pid *out, struct span text,
+                        const struct config *config, const struct identity *who)
+{
+    const struct app_config *app = config_app(config, who->app);
+    struct sealed sealed;
+
+    out->text[0] = 0;
+    if (!app || !read_text(&sealed, text) || !is_sound(&sealed, app, who))
+        return PID_WRONG;
+    write_text(out, &sealed);
+    if (!use(out))
+        return PID_TAKEN;
+    out->text[0] = 0;
+    return PID_BUSY;
 }

@@ -4,7 +4,7 @@
  * another node.
  *
  * It is no credential: a token is asked for besides. While its connection lives
- * on this server, it is worth nothing.
+ * on this server, nobody else gets it.
  *
  * Threads  any; those in use are one table of the process.
  */
@@ -22,11 +22,16 @@ struct pid {
 /* A new one, in use from now on. */
 MUST_CHECK enum err pid_issue(struct pid *out, const struct config *config,
                               const struct identity *who);
-/* One that was issued to this identity, and that nobody uses: in use from now
- * on. False: it is not. */
-MUST_CHECK bool pid_take(struct pid *out, struct span text,
-                         const struct config *config,
-                         const struct identity *who);
+enum pid_found {
+    PID_WRONG, /* it was not issued to this identity */
+    PID_BUSY,  /* it was, and its connection lives */
+    PID_TAKEN, /* it was: in use from now on */
+};
+
+/* *out is set when it is taken. */
+MUST_CHECK enum pid_found pid_take(struct pid *out, struct span text,
+                                   const struct config *config,
+                                   const struct identity *who);
 /* Its connection has ended; "": nothing. */
 void pid_release(struct pid *pid);
 

@@ -339,6 +339,26 @@ scenario('who comes in anew may not ask anew', {
   channel.close();
 });
 
+scenario('who is back before its end was noticed misses nothing',
+         async (scene) => {
+  const [alice, bob] = await scene.people('alice', 'bob');
+  const connect = async (auth) => {
+    const channel = await Channel.open(scene.server, { path: PATH });
+    scene.onClose(() => channel.close());
+    channel.send(`40${JSON.stringify({ token: alice.token, ...auth })}`);
+    return { channel, ...JSON.parse((await channel.next()).slice(2)) };
+  };
+  const first = await connect();
+  const offset = JSON.parse((await first.channel.next()).slice(2)).at(-1);
+  await bob.send(alice, 'missed');
+  const second = await connect({ pid: first.pid, offset });
+  assert.notEqual(second.pid, first.pid);
+  for (let text = ''; !text.startsWith('42["message",');) {
+    text = await second.channel.next();
+    assert.ok(text, 'what was missed comes');
+  }
+});
+
 scenario('no request of a polling session finds a worker that does not know it',
          { env: { RUNG_WORKERS: '4' } }, async (scene) => {
   const [alice, bob] = await scene.people('alice', 'bob');

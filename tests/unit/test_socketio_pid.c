@@ -36,10 +36,10 @@ static void one_is_taken_again_when_it_is_free(void **state)
     (void)state;
     assert_int_equal(pid_issue(&pid, config, &bob), ERR_NONE);
     text = (struct span){pid.text, PID_CHARS};
-    assert_false(pid_take(&again, text, config, &bob));
+    assert_int_equal(pid_take(&again, text, config, &bob), PID_BUSY);
     again = pid;
     pid_release(&again);
-    assert_true(pid_take(&again, text, config, &bob));
+    assert_int_equal(pid_take(&again, text, config, &bob), PID_TAKEN);
     assert_string_equal(again.text, pid.text);
     pid_release(&again);
     config_unref(config);
@@ -57,10 +57,12 @@ static void another_node_takes_it(void **state)
     assert_int_equal(pid_issue(&pid, here, &bob), ERR_NONE);
     copy = pid;
     pid_release(&pid);
-    assert_false(
-        pid_take(&again, (struct span){copy.text, PID_CHARS}, stranger, &bob));
-    assert_true(
-        pid_take(&again, (struct span){copy.text, PID_CHARS}, there, &bob));
+    assert_int_equal(
+        pid_take(&again, (struct span){copy.text, PID_CHARS}, stranger, &bob),
+        PID_WRONG);
+    assert_int_equal(
+        pid_take(&again, (struct span){copy.text, PID_CHARS}, there, &bob),
+        PID_TAKEN);
     pid_release(&again);
     config_unref(here);
     config_unref(there);
@@ -82,16 +84,19 @@ static void it_is_one_user_s_and_one_device_s(void **state)
     copy = pid;
     pid_release(&pid);
     for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
-        assert_false(pid_take(&again, (struct span){copy.text, PID_CHARS},
-                              config, &others[i]));
+        assert_int_equal(pid_take(&again, (struct span){copy.text, PID_CHARS},
+                                  config, &others[i]),
+                         PID_WRONG);
     for (size_t i = 0; i < PID_CHARS; i++) {
         struct pid changed = copy;
 
         changed.text[i] = changed.text[i] == 'A' ? 'B' : 'A';
-        assert_false(pid_take(&again, (struct span){changed.text, PID_CHARS},
-                              config, &bob));
+        assert_int_equal(pid_take(&again,
+                                  (struct span){changed.text, PID_CHARS},
+                                  config, &bob),
+                         PID_WRONG);
     }
-    assert_false(pid_take(&again, SPAN("short"), config, &bob));
+    assert_int_equal(pid_take(&again, SPAN("short"), config, &bob), PID_WRONG);
     config_unref(config);
 }
 
