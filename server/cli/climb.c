@@ -256,6 +256,8 @@ static void take(struct climber *climber, struct news *news)
     else if (counts && news->kind == NEWS_OVER)
         take_over(climber, rung);
     if (news->kind == NEWS_OVER) {
+        if (climber->open[rung->index] == rung)
+            climber->open[rung->index] = NULL; /* it did not count */
         list_remove(&rung->link);
         rung_free(rung);
     }
