@@ -391,7 +391,8 @@ static int run(struct tail *t)
 
     if (err != ERR_END && !t->status)
         t->status = cli_fail("tail", &why);
-    if (!t->status)
+    /* What stopped it may have come in the middle of a batch. */
+    if (flush(&t->follower) && !t->status)
         ack_send(&t->ack, t->follower.remote, &t->follower.position, true);
     return t->status;
 }

@@ -177,6 +177,26 @@ story('tail follows, keeps its cursor, and resumes where it stopped', { over },
   assert.doesNotMatch(second.text, /msg-(one|two|three)/);
 });
 
+story('tail that ends after some events keeps where it ended', { over },
+      async (scene) => {
+  const [alice, bob] = await scene.people('alice', 'bob');
+  const file = path.join(await folder(scene), 'cursor');
+  const once = async () => {
+    const { code, stdout, stderr } = await rung(
+      ['tail', '--url', scene.server.url,
+       '--tcp', `127.0.0.1:${scene.server.linePort}`, '--token', bob.token,
+       '--transport', scene.transport, '--cursor', '0',
+       '--cursor-file', file, '--count', '1']);
+
+    assert.equal(code, 0, stderr);
+    return JSON.parse(stdout).body.text;
+  };
+
+  await alice.say(bob, 'one', 'two', 'three');
+  assert.deepEqual([await once(), await once(), await once()],
+                   ['one', 'two', 'three']);
+});
+
 story('tail comes back after the server was away', { over, fresh: true },
       async (scene) => {
   const [alice, bob] = await scene.people('alice', 'bob');
