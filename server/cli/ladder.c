@@ -235,7 +235,9 @@ void ladder_accepted(struct ladder *ladder, size_t i, uint64_t now)
     if (rung->state != RUNG_OPENING || rung->accepted_ms)
         return;
     rung->accepted_ms = now ? now : 1;
-    ladder->rtt_ms = ladder->rtt_ms ? (7 * ladder->rtt_ms + took) / 8 : took;
+    ladder->rtt_ms = !ladder->rtt_ms || took < ladder->rtt_ms
+                         ? took
+                         : (7 * ladder->rtt_ms + took) / 8;
 }
 
 static void take_over(struct ladder *ladder, size_t i, uint64_t now)
@@ -300,6 +302,8 @@ void ladder_ended(struct ladder *ladder, size_t i, enum rung_end how,
         rung->state = RUNG_UNTRIED;
         if (how == RUNG_LATER)
             delay += full_jitter(ladder);
+        else if (!delay && (!live || now < ladder->live_ms + STABLE_MS))
+            delay = ladder->random(JITTER_MS); /* or it goes in a circle */
         wait_until(ladder, now + delay);
     }
 }

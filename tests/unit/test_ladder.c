@@ -265,8 +265,40 @@ static void behind_a_bye_the_same_rung_comes_after_its_delay(void **state)
     assert_string_equal(in(1999), "");
     assert_string_equal(in(1), "o0");
     heard(0);
+    in(5000);
     ended(0, RUNG_BYE, 0);
     assert_string_equal(in(0), "o0");
+}
+
+static void a_bye_to_a_young_rung_is_followed_by_a_draw(void **state)
+{
+    (void)state;
+    given(2);
+    assert_string_equal(in(0), "o0");
+    ended(0, RUNG_BYE, 0);
+    assert_string_equal(in(249), ""); /* half of 500 */
+    assert_string_equal(in(1), "o0");
+    heard(0);
+    in(4999);
+    ended(0, RUNG_BYE, 0);
+    assert_string_equal(in(249), "");
+    assert_string_equal(in(1), "o0");
+}
+
+/* Of what took longer an eighth: it may hold more than one round trip. */
+static void a_shorter_round_trip_counts_at_once(void **state)
+{
+    static const uint64_t took[] = {100, 180, 30}, known[] = {100, 110, 30};
+
+    (void)state;
+    given(3);
+    for (size_t i = 0; i < 3; i++) {
+        in(0);
+        now += took[i];
+        accepted(i);
+        assert_int_equal(ladder.rtt_ms, known[i]);
+        ended(i, RUNG_FELL, 0);
+    }
 }
 
 static void told_later_all_wait_and_longer(void **state)
@@ -306,6 +338,8 @@ int main(void)
         cmocka_unit_test(after_a_fall_the_one_that_worked_is_first),
         cmocka_unit_test(one_that_flaps_is_left_for_the_next),
         cmocka_unit_test(behind_a_bye_the_same_rung_comes_after_its_delay),
+        cmocka_unit_test(a_bye_to_a_young_rung_is_followed_by_a_draw),
+        cmocka_unit_test(a_shorter_round_trip_counts_at_once),
         cmocka_unit_test(told_later_all_wait_and_longer),
         cmocka_unit_test(a_probe_that_is_told_later_leaves_the_live_one_alone),
     };
