@@ -7,6 +7,9 @@
 
 #define INTERVAL_MS 1000
 #define METHOD_ROOM 256
+/* The thread that sends it runs the ladder, too; what is lost, the next one
+ * makes good. */
+#define TIMEOUT_MS 2000
 
 enum err ack_open(struct ack *out, const char *device)
 {
@@ -70,6 +73,7 @@ void ack_send(struct ack *ack, const struct remote *remote,
     ack->sent_ms = now;
     params = params_of(position);
     mine.http = ack->http;
+    mine.call_timeout_ms = TIMEOUT_MS;
     if (params && name_method(ack, method) &&
         remote_call(&mine, method, params, &result, &why) == ERR_NONE)
         json_decref(result);

@@ -3,7 +3,7 @@
  * the cursor that it presents next.
  *
  * Errors   an acknowledgement that fails is dropped: a later one covers it.
- * Threads  one at a time; a call blocks for one request at most.
+ * Threads  one at a time; a call blocks for one request, 2 s at most.
  * Memory   borrows the device; keeps a connection of its own, as the remote's
  *          is busy with the stream.
  */

@@ -97,6 +97,7 @@ enum err remote_open(struct remote *out, const struct remote_options *options,
     const char *url = or_environment(options->url, "RUNG_URL");
 
     memset(out, 0, sizeof(*out));
+    out->call_timeout_ms = CALL_TIMEOUT_MS;
 
     enum err err = take_url(out, url ? url : DEFAULT_URL, why);
 
@@ -250,7 +251,7 @@ static enum err post(struct remote *remote, const char *method,
     struct http_request request = {.url = url,
                                    .token = remote->token,
                                    .body = body,
-                                   .timeout_ms = CALL_TIMEOUT_MS};
+                                   .timeout_ms = remote->call_timeout_ms};
     enum err err = http_client_do(remote->http, &request, &answer, why);
 
     if (!err)

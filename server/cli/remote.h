@@ -27,6 +27,7 @@ struct remote {
     char *token;                    /* owned */
     const char *user;               /* of the demo login, or NULL */
     struct http_client *http;
+    uint32_t call_timeout_ms; /* remote_open(): 30 s */
 };
 
 MUST_CHECK enum err remote_open(struct remote *out,
