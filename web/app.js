@@ -18,6 +18,7 @@ import { storageOf } from './app/storage.js';
 import { Timeline } from './app/timeline.js';
 import { attempt, toast } from './app/toast.js';
 import { textOf } from './app/words.js';
+import { claimsOf } from './rung/claims.js';
 
 const asked = new URLSearchParams(location.search);
 const mode = asked.has('embed') ? 'embed' : asked.has('pane') ? 'pane' : 'page';
@@ -200,6 +201,8 @@ async function identify(client, app) {
 /** @param {{user?: string, token?: string, app?: string, getToken?: () => Promise<string>}} identity
  *   by a token (for that app), or else by name, which only a demo's server allows */
 async function logIn({ user, token, app, getToken }) {
+  const who = token ? claimsOf(token).sub : user;
+  if (store.getItem('rung.user') !== who) store.clear(); // what another has left unsent is not this one's to send
   const client = new RungClient({
     device: deviceId(), // a device for each tab: so there is no other to share a stream with
     tabs: false,
@@ -252,7 +255,7 @@ function beginPage() {
 
 /* The stage looks through the frame at what it shows. */
 async function beginPane() {
-  const entered = await tryLogIn({ user: store.getItem('rung.user') ?? asked.get('user') });
+  const entered = await tryLogIn({ user: asked.get('user') ?? store.getItem('rung.user') });
   if (!entered) return;
   window.rung = entered;
   parent.dispatchEvent(new CustomEvent('rung-pane', { detail: { pane: asked.get('pane'), ...entered } }));

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { givenBrowser, givenServer, givenUser, missing, online, openListed, openPerson, say, sees, transcript, wipe } from './given.mjs';
+import { givenBrowser, givenPage, givenServer, givenUser, missing, online, openListed, openPerson, say, sees, transcript, wipe } from './given.mjs';
 
 const skip = missing();
 
@@ -145,4 +145,21 @@ test('history comes by scrolling back and the place is kept', { skip, timeout: 1
   }
   assert.deepEqual((await transcript(alice)).map(([seq]) => seq), Array.from({ length: 130 }, (_, i) => i + 1));
   assert.deepEqual(alice.complaints, []);
+});
+
+test('what one person has left unsent in a tab is not sent as the next one', { skip, timeout: 120_000 }, async (t) => {
+  const server = await givenServer((done) => t.after(done));
+  const browser = await givenBrowser((done) => t.after(done));
+  const paneOf = (user) => `${server.url}/chat.html?pane=p&user=${user}`;
+  const page = await givenPage(browser, paneOf('alice'));
+  await online(page);
+  await page.evaluate(() => sessionStorage.setItem('p/rung.outbox', JSON.stringify(
+    [{ to: 'bob', type: 'text', body: { text: 'from alice' }, client_msg_id: 'left-1' }])));
+
+  await page.goto(paneOf('carol'));
+  await online(page);
+  await openPerson(page, 'bob');
+  await say(page, 'from carol');
+  await page.waitForSelector('.message[data-seq]');
+  assert.deepEqual(await transcript(page), [[1, 'carol', 'from carol']]);
 });
