@@ -360,6 +360,15 @@ test('neither receipts nor my own messages are acknowledged', async () => {
   assert.deepEqual(ws.last.calls, []);
 });
 
+test('one conversation is acknowledged by seq: its cursor would speak of all the others, too', async () => {
+  const { ws, client, clock } = givenClient({ follow: { conversation: '0:1:me:you', after: 4 } });
+  client.start();
+  ws.last.report.batch([message(5, { cursor: 'e-90' })]);
+  await clock.pass(200);
+  assert.deepEqual(ws.last.calls.map(({ method, params }) => [method, params]),
+    [['message.ack', { conversation: '0:1:me:you', seq: 5 }]]);
+});
+
 test('a poll acknowledges by its next cursor alone', async () => {
   const fetch = fakeFetch(() => ({ body: {} }));
   const { client, poll, clock } = givenClient({ transport: 'poll', cursor: 'e-10', fetch });

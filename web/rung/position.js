@@ -32,6 +32,11 @@ export class MixedChain {
     return this.cursor === null ? {} : { cursor: this.cursor };
   }
 
+  /** The parameters of the message.ack that says how far this one has come. */
+  mark() {
+    return { cursor: this.cursor };
+  }
+
   /** Does a run that begins at `query` leave out something that we lack? */
   isBehind({ cursor }) {
     return cursor !== undefined && isBeyond(cursor, this.cursor);
@@ -73,6 +78,11 @@ export class SingleChain {
 
   query() {
     return { conversation: this.conversation, after: this.after };
+  }
+
+  /* By seq: a cursor would speak of the whole mixed chain, which this one has not seen. */
+  mark() {
+    return { conversation: this.conversation, seq: this.after };
   }
 
   isBehind({ after }) {

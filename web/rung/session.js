@@ -256,9 +256,10 @@ export class Session {
   }
 
   #acknowledge(acked) {
-    const { cursor } = this.#parts.position;
+    const { position, on } = this.#parts;
+    const { cursor } = position;
     if (cursor === acked || !this.#ladder?.live) return null;
-    return { cursor, sent: this.#parts.on.call('message.ack', { cursor }) };
+    return { cursor, sent: on.call('message.ack', position.mark()) };
   }
 
   /* ---- switching ---- */
