@@ -204,6 +204,28 @@ test('when the later choice fails, the one that carries is the wanted one again'
   assert.deepEqual([client.status.transport, client.status.wanted], ['ws', 'ws']);
 });
 
+test('a rung that is missing or blocked is refused at once, and the live one goes on', async () => {
+  const given = givenClient();
+  given.sse.missing = () => 'no streams here';
+  const { ws, sse, poll } = given;
+  const { client } = givenClient({ carries: { ws, sse, poll } });
+  client.start();
+  ws.last.report.batch([]);
+  client.blockRung('poll');
+  await assert.rejects(client.setTransport('sse'), { code: 'unsupported', message: /no streams here/ });
+  await assert.rejects(client.setTransport('poll'), { code: 'unsupported', message: /blocked/ });
+  assert.deepEqual([client.status.state, client.status.transport, client.status.wanted], ['online', 'ws', 'ws']);
+});
+
+test('a switch ends when its rung is blocked', async () => {
+  const { client, sse } = await givenOnline();
+  const switched = client.setTransport('sse');
+  client.blockRung('sse');
+  await assert.rejects(switched, { code: 'unsupported' });
+  assert.equal(sse.last.closed, true);
+  assert.deepEqual([client.status.state, client.status.transport, client.status.wanted], ['online', 'ws', 'ws']);
+});
+
 test('an unknown transport is refused with the list of those there are', async () => {
   const { client } = await givenOnline();
   assert.throws(() => client.setTransport('pigeon'), /pigeon.*ws, sse, poll/);

@@ -5,7 +5,7 @@ import { fullJitter } from './backoff.js';
 import { RungError } from './error.js';
 import { judge } from './judge.js';
 import { Link } from './link.js';
-import { Step } from './step.js';
+import { BLOCKED, Step } from './step.js';
 import { Timers } from './timers.js';
 
 const STAGGER_MS = 250;
@@ -121,7 +121,7 @@ export class Ladder {
       this.#dropDoubt();
       this.#timers.clear('stable', 'probe');
     }
-    this.#leave(step, blocked ? 'blocked by the application' : '', blocked ? 'blocked' : 'untried');
+    this.#leave(step, blocked ? BLOCKED : '', blocked ? 'blocked' : 'untried');
     step.clear();
     const stuck = this.state === 'waiting' && this.retryAt === null; // all were blocked
     if (wasLive || this.#live || stuck || this.state === 'connecting') this.#begin();

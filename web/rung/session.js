@@ -8,6 +8,7 @@ import { IdbTables } from './idb.js';
 import { Ladder } from './ladder.js';
 import { RamTables } from './ram.js';
 import { Receiver } from './receiver.js';
+import { BLOCKED } from './step.js';
 import { Tabs } from './tabs.js';
 import { onWake } from './wake.js';
 
@@ -112,20 +113,21 @@ export class Session {
     this.#endSwitch(new RungError('disconnected', 'the client was closed'));
     this.#dropLadder();
     this.#acks.stop();
-    this.#tabs?.leave();
-    this.#tabs = null;
-    this.role = 'alone';
+    this.#leaveTabs();
     this.#parts.cache.close();
     this.#parts.on.status();
   }
 
   setTransport(name) {
+    const why = this.#unusable(this.#known(name));
+    if (why) return Promise.reject(new RungError('unsupported', `${name}: ${why}`));
     const live = this.#ladder?.live;
     const before = live && this.#wanted !== 'auto' ? live.name : this.#wanted;
-    this.#wanted = this.#known(name);
+    this.#wanted = name;
     this.#endSwitch(new RungError('conflict', 'another transport was chosen meanwhile'));
     const { state } = this.status;
-    if (this.role !== 'alone' && !this.#shares) this.#goAlone();
+    if (this.#tabs && !this.#shares) this.#goAlone();
+    if (this.#ladder && !this.#has(name)) this.#climb('alone', Object.values(this.#parts.carries), this.#only);
     if (!this.#started || state === 'stopped' || name === 'auto' || live?.name === name) {
       this.#ladder?.want(this.#only);
       this.#parts.on.status();
@@ -142,6 +144,7 @@ export class Session {
     this.#known(name);
     if (blocked) this.#blocked.add(name);
     else this.#blocked.delete(name);
+    if (blocked && name === this.#wanted) this.#endSwitch(new RungError('unsupported', `${name}: ${BLOCKED}`));
     this.#ladder?.block(name, blocked);
   }
 
@@ -173,6 +176,17 @@ export class Session {
     if (name !== 'auto' && !names.includes(name))
       throw new RungError('bad_request', `transport: "${name}" is not one of auto, ${names.join(', ')}`);
     return name;
+  }
+
+  /* Why it cannot be switched to, or null. */
+  #unusable(name) {
+    if (this.#blocked.has(name)) return BLOCKED;
+    return this.#parts.carries[name]?.missing?.(this.#parts.host) ?? null;
+  }
+
+  /* Where tabs cannot share, the ladder lacks some. */
+  #has(name) {
+    return name === 'auto' || this.#ladder.steps.some((step) => step.name === name);
   }
 
   async #prepare() {
@@ -208,9 +222,14 @@ export class Session {
   }
 
   #goAlone(carries = Object.values(this.#parts.carries)) {
+    this.#leaveTabs();
+    this.#climb('alone', carries, this.#only);
+  }
+
+  #leaveTabs() {
     this.#tabs?.leave();
     this.#tabs = null;
-    this.#climb('alone', carries, this.#only);
+    this.role = 'alone';
   }
 
   #climb(role, carries, only) {

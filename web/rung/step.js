@@ -2,6 +2,7 @@
 
 export const PROBE_MS = 5_000;
 export const PROBE_CAP_MS = 600_000;
+export const BLOCKED = 'blocked by the application';
 
 export class Step {
   /** @type {import('./link.js').Link | null} */
