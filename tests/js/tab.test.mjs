@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { tabCarry } from '../../web/carry/tab.js';
-import { givenClient, message, settled } from './lib/fakes.mjs';
+import { fakeStorage, givenClient, message, settled } from './lib/fakes.mjs';
 
 /* A follower whose leader and server are the test. */
 async function given(cursor = 'e-10') {
@@ -73,3 +73,44 @@ test('a leader that says nothing for a minute is not waited for', async () => {
 function run(from, to) {
   return Array.from({ length: to - from + 1 }, (_, i) => message(from + i));
 }
+
+/* A page in a browser whose lock is free, or `held` by another tab. */
+function givenPage(t, { held = false } = {}) {
+  const request = async (name, options, then) => {
+    if (!held) return then({ name });
+    return options.ifAvailable ? then(null) : new Promise(() => {});
+  };
+  for (const [name, value] of [['document', {}], ['navigator', { locks: { request } }]]) {
+    const own = Object.getOwnPropertyDescriptor(globalThis, name);
+    Object.defineProperty(globalThis, name, { value, configurable: true });
+    t.after(() => (own ? Object.defineProperty(globalThis, name, own) : delete globalThis[name]));
+  }
+  const given = givenClient({ transport: 'auto', memory: fakeStorage(), cursor: 'e-10' });
+  t.after(() => given.client.close());
+  given.client.start();
+  return given;
+}
+
+test('a leader that is given one rung alone leads no more, and what is live goes on meanwhile', async (t) => {
+  const { client, ws, sse } = givenPage(t);
+  await settled();
+  ws.last.report.batch([]);
+  assert.equal(client.status.role, 'leader');
+
+  const switched = client.setTransport('sse');
+  assert.deepEqual([client.status.role, client.status.transport, ws.last.closed], ['alone', 'ws', false]);
+  sse.last.report.batch([]);
+  await switched;
+  assert.deepEqual([client.status.transport, ws.last.closed, ws.opened.length], ['sse', true, 1]);
+});
+
+test('a follower that is given one rung alone climbs by itself', async (t) => {
+  const { client, sse } = givenPage(t, { held: true });
+  await settled();
+  assert.equal(client.status.role, 'follower');
+
+  const switched = client.setTransport('sse');
+  sse.last.report.batch([]);
+  await switched;
+  assert.deepEqual([client.status.role, client.status.transport], ['alone', 'sse']);
+});

@@ -126,7 +126,7 @@ export class Session {
     this.#wanted = name;
     this.#endSwitch(new RungError('conflict', 'another transport was chosen meanwhile'));
     const { state } = this.status;
-    if (this.#tabs && !this.#shares) this.#goAlone();
+    if (this.#tabs && !this.#shares) this.#stopSharing();
     if (this.#ladder && !this.#has(name)) this.#climb('alone', Object.values(this.#parts.carries), this.#only);
     if (!this.#started || state === 'stopped' || name === 'auto' || live?.name === name) {
       this.#ladder?.want(this.#only);
@@ -224,6 +224,12 @@ export class Session {
   #goAlone(carries = Object.values(this.#parts.carries)) {
     this.#leaveTabs();
     this.#climb('alone', carries, this.#only);
+  }
+
+  /* One rung alone is nothing to share. Who led keeps the ladder, so that what is live goes on. */
+  #stopSharing() {
+    if (this.role === 'leader') this.#leaveTabs();
+    else this.#goAlone();
   }
 
   #leaveTabs() {
