@@ -75,7 +75,7 @@ function run(from, to) {
 }
 
 /* A page in a browser whose lock is free, or `held` by another tab. */
-function givenPage(t, { held = false } = {}) {
+function givenPage(t, { held = false, ...options } = {}) {
   const request = async (name, options, then) => {
     if (!held) return then({ name });
     return options.ifAvailable ? then(null) : new Promise(() => {});
@@ -85,7 +85,7 @@ function givenPage(t, { held = false } = {}) {
     Object.defineProperty(globalThis, name, { value, configurable: true });
     t.after(() => (own ? Object.defineProperty(globalThis, name, own) : delete globalThis[name]));
   }
-  const given = givenClient({ transport: 'auto', memory: fakeStorage(), cursor: 'e-10' });
+  const given = givenClient({ transport: 'auto', memory: fakeStorage(), cursor: 'e-10', ...options });
   t.after(() => given.client.close());
   given.client.start();
   return given;
@@ -102,6 +102,18 @@ test('a leader that is given one rung alone leads no more, and what is live goes
   sse.last.report.batch([]);
   await switched;
   assert.deepEqual([client.status.transport, ws.last.closed, ws.opened.length], ['sse', true, 1]);
+});
+
+test('closed and started again before it knew who it is, it leads once', async (t) => {
+  const tokens = [];
+  const { client, ws } = givenPage(t, { token: undefined, getToken: () => new Promise((resolve) => tokens.push(resolve)) });
+  client.close();
+  client.start();
+  await settled();
+  tokens.forEach((resolve) => resolve('T'));
+  await settled();
+  assert.equal(client.status.role, 'leader');
+  assert.equal(ws.opened.length, 1);
 });
 
 test('a follower that is given one rung alone climbs by itself', async (t) => {

@@ -26,6 +26,7 @@ export class Session {
   #switch = null; // {resolve, reject, before} of the setTransport() under way
   #blocked = new Set();
   #started = false;
+  #run = 0; // counts start() and close(): what waited meanwhile belongs to an earlier one
   #stopWaking = null;
   #ram = new RamTables();
 
@@ -97,6 +98,7 @@ export class Session {
       return;
     }
     this.#started = true;
+    this.#run++;
     this.#parts.on.status();
     this.#stopWaking = onWake(() => this.#ladder?.wake());
     if (this.#shares || this.#parts.persist) {
@@ -109,6 +111,7 @@ export class Session {
 
   close() {
     this.#started = false;
+    this.#run++;
     this.#stopWaking?.();
     this.#endSwitch(new RungError('disconnected', 'the client was closed'));
     this.#dropLadder();
@@ -191,10 +194,15 @@ export class Session {
 
   async #prepare() {
     const { persist, cache, identity, on } = this.#parts;
+    const run = this.#run;
     const name = await identity().catch(() => null); // without one nothing is shared or kept
+    if (run !== this.#run) return;
     const kept = persist && name !== null
       && await cache.open(new IdbTables(name)).catch((error) => console.warn('rung: nothing is kept', error));
-    if (!this.#started) return;
+    if (run !== this.#run) {
+      if (!this.#started) cache.close(); // it was opened behind the close()
+      return;
+    }
     if (kept) on.loaded(kept);
     else this.#keepInMemory();
     if (!this.#shares || name === null || !Tabs.possible) return this.#climb('alone', this.#carries(), this.#only);
