@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { RungClient, RungError } from '../../web/rung.js';
-import { FakeClock, fakeFetch, message, settled } from './lib/fakes.mjs';
+import { FakeClock, fakeFetch, fakeStorage, message, settled } from './lib/fakes.mjs';
 
 const HELLO = { event: 'hello', cursor: 'e-10', heartbeat_ms: 60_000 };
 
@@ -150,6 +150,28 @@ test('ws: calls under way when it is closed are told', async () => {
   await assert.rejects(asked, { code: 'disconnected' });
 });
 
+test('ws: closed for a message that is too large, it refuses the largest, and only that', async () => {
+  const { client, socket } = await given('ws');
+  socket.opens();
+  await socket.says({ id: 1, result: {} }, HELLO);
+  const small = assert.rejects(client.call('message.read', { of: 'x'.repeat(150) }), { code: 'disconnected' });
+  const large = assert.rejects(client.call('message.read', { of: '你'.repeat(100) }), { code: 'too_large', retryable: false });
+  await settled();
+  await socket.ends(1009);
+  await Promise.all([small, large]);
+});
+
+for (const [code, rests] of [[1002, true], [1003, true], [1007, true], [1008, true], [1009, true], [1006, false], [1011, false]])
+  test(`ws: closed with ${code} after a long life, it ${rests ? 'rests' : 'is tried again at once'}`, async () => {
+    const { client, clock, socket } = await given('auto', undefined, { memory: fakeStorage() });
+    socket.opens();
+    await socket.says({ id: 1, result: {} }, HELLO);
+    await clock.pass(6_000);
+    await socket.ends(code);
+    assert.equal(client.rungs[0].retryAt !== null, rests);
+    client.close();
+  });
+
 test('ws: what is not JSON ends the connection, not the client', async () => {
   const { client, socket } = await given('ws');
   socket.opens();
@@ -278,4 +300,34 @@ test('poll: an answer that cannot be ends in words, not in silence', async () =>
   assert.equal(client.status.state, 'stopped');
   assert.ok(client.status.error instanceof RungError);
   assert.match(client.status.error.message, /cursor/);
+});
+
+/* ---- jsonp ---- */
+
+/* A page whose script tags the test answers. */
+function givenPage(t) {
+  const scripts = [];
+  globalThis.document = {
+    createElement: () => ({ remove() {} }),
+    head: { append: (script) => scripts.push(script) },
+  };
+  t.after(() => delete globalThis.document);
+  const answer = async (value) => {
+    const { searchParams } = new URL(scripts.at(-1).src);
+    globalThis[searchParams.get('callback')](value);
+    await settled();
+  };
+  return { scripts, answer, callbacks: () => Object.keys(globalThis).filter((name) => name.startsWith('__rung')) };
+}
+
+test('jsonp refuses what no URL can carry, for good', async (t) => {
+  const { scripts, answer } = givenPage(t);
+  const { client } = await given('jsonp', undefined, { tabs: false, memory: fakeStorage() });
+  await answer({ events: [], cursor: 'e-10' });
+  assert.equal(client.status.transport, 'jsonp');
+  const before = scripts.length;
+  await assert.rejects(client.sendMessage({ to: 'you', body: 'x'.repeat(8_000) }), { code: 'too_large' });
+  assert.equal(scripts.length, before);
+  assert.deepEqual(client.pending, []);
+  client.close();
 });

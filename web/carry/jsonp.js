@@ -6,6 +6,7 @@ import { RungError } from '../rung/error.js';
 
 const WAIT_S = 25;
 const GRACE_MS = 10_000;
+const MAX_URL = 8_000; // characters: servers, and proxies before them, take no longer request line
 const CALL_MS = 15_000;
 const EMPTY_ANSWER_MS = 1_000; // an empty answer sooner than this did not wait
 
@@ -24,7 +25,9 @@ function load(host, path, params, ms, signal) {
     timer = host.clock.after(ms, () => fail('timeout', `no answer in ${ms} ms`));
     signal?.addEventListener('abort', () => fail('disconnected', 'closed'), { once: true });
     script.onerror = () => fail('network', 'the script was not loaded');
-    script.src = host.url(path, { callback, access_token, ...params });
+    const url = host.url(path, { callback, access_token, ...params });
+    if (url.length > MAX_URL) return fail('too_large', `a URL of ${url.length} characters: no more than ${MAX_URL} are carried`);
+    script.src = url;
     document.head.append(script);
   })).catch((error) => {
     if (error.wantsToken) host.tokenRefused();

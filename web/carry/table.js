@@ -36,7 +36,11 @@ import { jsonp } from './jsonp.js';
  * @property {(why: Why) => void} down it has ended and will not come back by itself
  */
 
-/** @typedef {{error: import('../rung/error.js').RungError, final?: boolean}} Why final: do not reconnect as you are */
+/**
+ * @typedef {{error: import('../rung/error.js').RungError, final?: boolean, unfit?: boolean}} Why
+ *   final: do not reconnect as you are; unfit: this rung does not carry what we say, however
+ *   long it lived
+ */
 
 /**
  * @typedef {object} Host what the session lends to a carry

@@ -3,6 +3,9 @@
 
 import { RungError } from '../rung/error.js';
 
+const TOO_LARGE = 1009;
+const UNFIT = new Set([1002, 1003, 1007, 1008, TOO_LARGE]); // this rung does not carry what we say
+
 /** @type {import('./table.js').Carry} */
 export const ws = {
   name: 'ws',
@@ -10,7 +13,7 @@ export const ws = {
   missing: (host) => (host.WebSocket ? null : 'no WebSocket here'),
 
   open(host, report) {
-    const asked = new Map(); // id → {resolve, reject}
+    const asked = new Map(); // id → {resolve, reject, frame}
     let socket = null;
     let token = null;
     let lastId = 0;
@@ -23,8 +26,9 @@ export const ws = {
           return;
         }
         const id = ++lastId;
-        asked.set(id, { resolve, reject });
-        socket.send(JSON.stringify({ id, method, params }));
+        const frame = JSON.stringify({ id, method, params });
+        asked.set(id, { resolve, reject, frame });
+        socket.send(frame);
       });
     }
 
@@ -63,8 +67,16 @@ export const ws = {
     function ended({ code, reason }) {
       const error = goodbye(code, reason);
       if (error.wantsToken) host.tokenRefused();
+      if (code === TOO_LARGE) refuseLargest();
       forsake(error.message);
-      report.down({ error, final: isFinal(code) });
+      report.down({ error, final: isFinal(code), unfit: UNFIT.has(code) });
+    }
+
+    /* The close does not say which call it is for; sent again, it would close the next one. */
+    function refuseLargest() {
+      const size = ({ frame }) => new TextEncoder().encode(frame).length;
+      const largest = [...asked.values()].sort((a, b) => size(b) - size(a))[0];
+      largest?.reject(new RungError('too_large', 'the message is larger than the server takes'));
     }
 
     function forsake(message) {

@@ -311,7 +311,7 @@ export class Ladder {
     this.error = why.error;
     if (verdict !== 'rung') return this.#spoken(step, verdict, why.error, lived);
     this.#tell(step, 'failed', why.error.message);
-    if (!lived) this.#restNow(step);
+    if (!lived || why.unfit) this.#restNow(step);
     const now = this.#clock.now();
     const another = this.#steps.some((one) => this.#eligible(one) && one.restsUntil <= now);
     if (this.#opening.length > 0 || (this.#only === null && another)) this.#begin();

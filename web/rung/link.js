@@ -94,10 +94,10 @@ export class Link {
       this.#wentDown({ error: new RungError('timeout', `${what} for ${Math.round(ms)} ms`) }));
   }
 
-  #wentDown({ error, final }) {
+  #wentDown({ error, final, unfit }) {
     if (!this.open) return;
     this.close();
     const known = error instanceof RungError ? error : new RungError('disconnected', error.message, { cause: error });
-    this.#on.down(this, { error: known, final });
+    this.#on.down(this, { error: known, final, unfit });
   }
 }
