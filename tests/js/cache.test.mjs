@@ -56,6 +56,29 @@ test('the cursor and what it says has come are kept together, for the next life'
   assert.deepEqual((await given(tables)).kept.outbox.map(({ body }) => body), [2]);
 });
 
+test('what another tab takes is known, and written by that tab alone', async () => {
+  const tables = new RamTables();
+  const { cache: leader } = await given(tables);
+  const { cache: follower } = await given(tables);
+  const write = tables.write.bind(tables);
+  let writes = 0;
+  tables.write = (changes) => (writes++, write(changes));
+  follower.hear([message(1), message(2)]);
+  await follower.written();
+  assert.equal(writes, 0);
+  assert.equal(follower.newestSeq(C), 2);
+  assert.equal(await follower.newest(C, 10), null, 'the leader has not written them yet');
+
+  leader.take([message(1), message(2)], 'e-2');
+  await leader.written();
+  assert.deepEqual(seqs(await follower.newest(C, 10)), [1, 2]);
+  follower.hear([{ event: 'gap', conversation: C, from: 1, to: 1 }]);
+  assert.deepEqual(seqs(await follower.newest(C, 10)), [2]);
+  follower.hear([{ event: 'reset', cursor: 'f-1' }]);
+  assert.equal(follower.newestSeq(C), undefined);
+  assert.equal(writes, 1);
+});
+
 test('a hole begins another stretch: what lies before it is asked for', async () => {
   const { cache } = await given();
   cache.take(run(1, 3), 'e-3');

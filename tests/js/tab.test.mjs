@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { tabCarry } from '../../web/carry/tab.js';
-import { fakeStorage, givenClient, message, settled } from './lib/fakes.mjs';
+import { fakeFetch, fakeStorage, givenClient, message, settled } from './lib/fakes.mjs';
 
 /* A follower whose leader and server are the test. */
 async function given(cursor = 'e-10') {
@@ -114,6 +114,18 @@ test('closed and started again before it knew who it is, it leads once', async (
   await settled();
   assert.equal(client.status.role, 'leader');
   assert.equal(ws.opened.length, 1);
+});
+
+test('a follower knows what is read when all that has come is', async (t) => {
+  const fetch = fakeFetch((url) => ({ body: url.includes('/v1/poll') ? { events: [message(11)], cursor: 'e-11', more: false } : {} }));
+  const { client } = givenPage(t, { held: true, fetch });
+  await settled();
+  await settled();
+  assert.deepEqual([client.status.role, client.cursor], ['follower', 'e-11']);
+
+  await client.markConversationRead('0:1:me:you');
+  assert.deepEqual([fetch.asked.at(-1).url, fetch.asked.at(-1).params],
+    ['http://rung.test/v1/message.read', { conversation: '0:1:me:you', seq: 11 }]);
 });
 
 test('a follower that is given one rung alone climbs by itself', async (t) => {

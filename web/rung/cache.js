@@ -7,6 +7,7 @@ export class Cache {
   #opened = null; // the last that were open
   #stretches = new Map(); // conversation → {low, high}
   #changes = []; // to be written together
+  #hearing = false; // what another tab writes
   #cursor;
   #writing = null;
   #failed;
@@ -36,14 +37,17 @@ export class Cache {
 
   /** A batch has been taken, up to `cursor`. */
   take(events, cursor) {
-    for (const event of events) {
-      if (event.event === 'reset') this.#forget();
-      else if (event.event === 'gap') this.#cut(event);
-      else if (isEntry(event)) this.#append(event);
-    }
+    this.#learn(events);
     if (cursor === this.#cursor) return;
     this.#cursor = cursor;
     this.#change('state', 'cursor', cursor);
+  }
+
+  /** Another tab has taken a batch, and keeps it: know of it without writing it again. */
+  hear(events) {
+    this.#hearing = true;
+    this.#learn(events);
+    this.#hearing = false;
   }
 
   /** A page of history. @param {{before?: number, after?: number}} asked */
@@ -131,6 +135,14 @@ export class Cache {
     return messages.length === to - from + 1 ? { messages, more } : null;
   }
 
+  #learn(events) {
+    for (const event of events) {
+      if (event.event === 'reset') this.#forget();
+      else if (event.event === 'gap') this.#cut(event);
+      else if (isEntry(event)) this.#append(event);
+    }
+  }
+
   #append(entry) {
     const { conversation, seq } = entry;
     const stretch = this.#stretches.get(conversation);
@@ -160,6 +172,7 @@ export class Cache {
 
   /* Changes of one turn are written in one transaction. */
   #change(table, key, value) {
+    if (this.#hearing) return;
     this.#changes.push({ table, key, value });
     this.#writeSoon();
   }

@@ -275,7 +275,7 @@ export class Session {
 
   #took(batch) {
     this.#parts.clock.beat();
-    if (this.role === 'follower') return;
+    if (this.role === 'follower') return this.#parts.cache.hear(batch.events);
     this.#parts.cache.take(batch.events, batch.cursor);
     if (batch.events.length > 0 || batch.from.cursor !== batch.cursor) this.#tabs?.tell(batch);
   }
