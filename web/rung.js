@@ -198,6 +198,9 @@ export class RungClient {
   /** Stop, and forget what this device has kept: cursor, entries, unsent messages. */
   async forget() {
     this.close();
+    this.#outbox.clear();
+    this.#position.reset(null);
+    this.#remember('cursor', null);
     await this.#cache.clear();
   }
 

@@ -544,6 +544,18 @@ test('a new connection does not wait out a backoff', async () => {
   assert.equal(ws.last.calls.length, 1);
 });
 
+test('forget() leaves nothing in storage, and nothing to be sent by the next life', async () => {
+  const storage = fakeStorage();
+  const { client, ws } = await givenOnline({ storage });
+  ws.last.report.batch([message(11)]);
+  const unsent = assert.rejects(client.sendMessage({ to: 'you', body: 1 }), { code: 'disconnected' });
+  await client.forget();
+  await unsent;
+  assert.deepEqual([client.cursor, client.pending], [null, []]);
+  const { client: next } = givenClient({ storage });
+  assert.deepEqual([next.cursor, next.pending], [null, []]);
+});
+
 test('unsent messages survive in storage, under their ids', async () => {
   const storage = fakeStorage();
   const first = await givenOnline({ storage });

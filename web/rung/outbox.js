@@ -100,6 +100,15 @@ export class Outbox {
     }
   }
 
+  /** None of them is sent any more. What is on its way may still be stored. */
+  clear() {
+    const entries = [...this.#lanes.values()].flatMap((lane) => lane.entries.splice(0));
+    this.#lanes.clear();
+    for (const { timer } of entries) this.#clock.cancel(timer);
+    this.#changed([], {});
+    for (const { reject } of entries) reject(new RungError('disconnected', 'forgotten'));
+  }
+
   #lane(entry) {
     const key = entry.params.conversation ?? `to:${entry.params.to}`;
     if (!this.#lanes.has(key)) this.#lanes.set(key, new Lane());
