@@ -331,3 +331,16 @@ test('jsonp refuses what no URL can carry, for good', async (t) => {
   assert.deepEqual(client.pending, []);
   client.close();
 });
+
+test('jsonp leaves no callback behind that was called, and one for an answer that is late', async (t) => {
+  const { answer, callbacks } = givenPage(t);
+  const { client } = await given('jsonp', undefined, { tabs: false, memory: fakeStorage() });
+  const asked = callbacks().length;
+  await answer({ events: [], cursor: 'e-10' });
+  await answer({ events: [message(11)], cursor: 'e-11' });
+  assert.equal(callbacks().length, asked, 'that of the next poll');
+  client.close();
+  await settled();
+  await answer({ events: [], cursor: 'e-11' });
+  assert.equal(callbacks().length, asked - 1);
+});

@@ -21,7 +21,11 @@ function load(host, path, params, ms, signal) {
 
   return host.token().then((access_token) => new Promise((resolve, reject) => {
     const fail = (code, text) => reject(new RungError(code, text));
-    globalThis[callback] = (answer) => (answer.error ? reject(RungError.from(answer.error)) : resolve(answer));
+    globalThis[callback] = (answer) => {
+      delete globalThis[callback];
+      if (answer.error) reject(RungError.from(answer.error));
+      else resolve(answer);
+    };
     timer = host.clock.after(ms, () => fail('timeout', `no answer in ${ms} ms`));
     signal?.addEventListener('abort', () => fail('disconnected', 'closed'), { once: true });
     script.onerror = () => fail('network', 'the script was not loaded');
@@ -35,7 +39,7 @@ function load(host, path, params, ms, signal) {
   }).finally(() => {
     host.clock.cancel(timer);
     script.remove();
-    globalThis[callback] = () => delete globalThis[callback]; // it may still come
+    if (globalThis[callback]) globalThis[callback] = () => delete globalThis[callback]; // it may still come
   });
 }
 
