@@ -40,11 +40,10 @@
   var dark = options.theme === 'dark' ||
     (options.theme !== 'light' && matchMedia('(prefers-color-scheme: dark)').matches);
   var title = options.title || 'Chat';
-  var inline = options.target ? document.querySelector(options.target) : null;
+  var inline = null; // the place on the page, once it is found
 
   var host = dress(document.createElement('div'), OUTSIDE);
   if (options.position === 'left') pin(host, { inset: 'auto auto 20px 20px' });
-  if (inline) pin(host, INSIDE);
   var root = host.attachShadow({ mode: 'closed' });
 
   /* ---- the frame ---- */
@@ -57,10 +56,9 @@
   frame.allow = 'clipboard-write';
   frame.referrerPolicy = 'origin';
   dress(frame, {
-    display: 'block', width: inline ? '100%' : 'min(390px, calc(100vw - 40px))',
-    height: inline ? '100%' : 'min(640px, calc(100vh - 120px))', border: '1px solid ' + INK[dark ? 'dark' : 'light'][1],
+    display: 'block', width: 'min(390px, calc(100vw - 40px))', height: 'min(640px, calc(100vh - 120px))', border: '1px solid ' + INK[dark ? 'dark' : 'light'][1],
     'border-radius': '16px', background: INK[dark ? 'dark' : 'light'][0],
-    'box-shadow': inline ? 'none' : '0 16px 48px rgb(20 28 50 / 28%)', 'color-scheme': 'normal',
+    'box-shadow': '0 16px 48px rgb(20 28 50 / 28%)', 'color-scheme': 'normal',
   });
 
   var token = options.token;
@@ -172,6 +170,14 @@
 
   /* ---- on the page ---- */
 
+  function place() {
+    if (!options.target) return;
+    inline = document.querySelector(options.target);
+    if (!inline) return;
+    pin(host, INSIDE);
+    pin(frame, { width: '100%', height: '100%', 'box-shadow': 'none' });
+  }
+
   function mount() {
     root.append(frame);
     if (inline) load();
@@ -190,6 +196,11 @@
     close: function () { if (!inline) show(false); },
     setToken: setToken,
   };
-  if (document.body) mount();
-  else addEventListener('DOMContentLoaded', mount);
+  place();
+  var complete = document.body && (inline || !options.target || document.readyState !== 'loading');
+  if (complete) mount();
+  else addEventListener('DOMContentLoaded', function () {
+    place(); // what it is to stand in may come behind an async script
+    mount();
+  });
 })();

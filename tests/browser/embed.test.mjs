@@ -40,7 +40,7 @@ async function givenHost(t, page) {
   return `http://localhost:${server.address().port}`;
 }
 
-async function given(t, { options = {}, allowed = true, user = 'visitor', css = HOSTILE } = {}) {
+async function given(t, { options = {}, allowed = true, user = 'visitor', css = HOSTILE, early = false } = {}) {
   const page = { policy: '', html: '' };
   const url = await givenHost(t, page);
   const server = await Server.start({ args: allowed ? ['--allowed-origins', url] : [] });
@@ -50,9 +50,10 @@ async function given(t, { options = {}, allowed = true, user = 'visitor', css = 
   const all = { app: 'demo', token, ...options };
   if (typeof all.token === 'function') all.token = await all.token(server);
   const data = Object.entries(all).map(([name, value]) => `data-${name}="${escaped(value)}"`);
+  const script = `<script src="${server.url}/rung-embed.js" ${data.join(' ')}></script>`;
   page.policy = `default-src 'none'; script-src ${server.url}; frame-src ${server.url}; style-src 'unsafe-inline'`;
   page.html = `<!doctype html><html lang="en"><title>Shop</title><style>${css}</style><p>We sell ladders.</p>
-    <div id="here"></div><script src="${server.url}/rung-embed.js" ${data.join(' ')}></script>`;
+    ${early ? `${script}<div id="here"></div>` : `<div id="here"></div>${script}`}`;
   return { url, server, browser, token, page: await givenPage(browser, url) };
 }
 
@@ -149,14 +150,15 @@ test('a token that has expired is asked for anew', { skip, timeout: 120_000 }, a
   assert.equal(await chat.textContent('#chat-title'), 'support');
 });
 
-test('in a place of the page, too', { skip, timeout: 120_000 }, async (t) => {
-  const { page } = await given(t, { css: '#here { width: 500px } * { color: lime !important }',
-    options: { target: '#here', height: '420px', lang: 'zh', theme: 'dark' } });
-  const chat = await chatOf(page);
+for (const early of [false, true])
+  test(`in a place of the page, too${early ? ', that comes behind the script' : ''}`, { skip, timeout: 120_000 }, async (t) => {
+    const { page } = await given(t, { early, css: '#here { width: 500px } * { color: lime !important }',
+      options: { target: '#here', height: '420px', lang: 'zh', theme: 'dark' } });
+    const chat = await chatOf(page);
 
-  await chat.waitForSelector('#app:not([hidden])');
-  const box = await (await chat.frameElement()).boundingBox();
-  assert.ok(Math.abs(box.height - 420) < 3, JSON.stringify(box));
-  assert.equal(await chat.getAttribute('html', 'data-theme'), 'dark');
-  assert.equal(await chat.textContent('#conversations-empty strong'), '这里还没有人');
-});
+    await chat.waitForSelector('#app:not([hidden])');
+    const box = await (await chat.frameElement()).boundingBox();
+    assert.ok(Math.abs(box.height - 420) < 3, JSON.stringify(box));
+    assert.equal(await chat.getAttribute('html', 'data-theme'), 'dark');
+    assert.equal(await chat.textContent('#conversations-empty strong'), '这里还没有人');
+  });
