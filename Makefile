@@ -169,7 +169,7 @@ test-c: $(UNITS:%=$B/%)
 # One file at a time: they start servers and measure time.
 test-js: all $B/tests/conformance_server $B/tests/disk/shim.so
 	@[ -z "$(JS_TESTS)" ] || RUNG_BIN="$${RUNG_BIN:-$(abspath $B/rung)}" \
-	    $(SAN_ENV) node --test --test-concurrency=1 --test-reporter=spec $(JS_TESTS)
+	    $(SAN_ENV) node --test --test-concurrency=2 --test-reporter=spec $(JS_TESTS)
 
 # Each of the six packets lost N times; the tests do it a hundred times.
 N ?= 1000
