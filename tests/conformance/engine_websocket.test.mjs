@@ -184,7 +184,11 @@ describe('an upgrade', () => {
     const channel = await probe(polling);
     channel.close();
     await channel.closes();
-    await polling.alive();
+    await polling.send('4are you there?');
+    let packet = '6'; /* as long as its end is not noticed */
+    while (packet === '6')
+      packet = await polling.next();
+    assert.equal(packet, '4are you there?');
   });
 
   test('is refused while another is under way', async () => {
