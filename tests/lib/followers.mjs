@@ -682,6 +682,7 @@ class SocketioFollower extends Follower {
       transports: this.ways,
       forceNew: true,
       reconnection: false,
+      timeout: 5000, // a connection that ends before its first packet: no event
       auth: { token, ...this.query() },
     });
     this.socket.onAny((kind, event, cursor) => {
