@@ -164,8 +164,9 @@ void carrier_behind(struct carrier *carrier)
 lsn carrier_at(const struct carrier *carrier)
 {
     lsn head = carrier->worker->hub->head;
+    bool waits = !carrier->level || !list_empty(&carrier->due);
 
-    return carrier->level && head > carrier->cursor ? head : carrier->cursor;
+    return !waits && head > carrier->cursor ? head : carrier->cursor;
 }
 
 uint64_t carrier_seq(const struct carrier *carrier)

@@ -302,11 +302,15 @@ static enum err read_log(struct carrier *carrier, struct burst *burst,
     return ERR_NONE;
 }
 
-/* Nothing more until the next announcement. */
+/* It has read up to the head: nothing more until the next announcement. One
+ * that was level may be due what lies before the head. */
 static void now_level(struct carrier *carrier)
 {
+    lsn head = carrier->worker->hub->head;
+
+    if (!carrier->level && head > carrier->cursor)
+        carrier->cursor = head;
     carrier->level = true;
-    carrier->cursor = carrier_at(carrier);
 }
 
 static bool nothing_new(const struct carrier *carrier)

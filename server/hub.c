@@ -1,4 +1,4 @@
-/* One announcement: walk the commit's entries in order, hang bursts on the
+/* One round: walk the entries of the commits in order, hang bursts on the
  * carriers that listen, then hand each of those carriers what it got.
  *
  * burst_note: entries of one conversation that everyone in it may see share one
@@ -18,7 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STINTS_MAX 64 /* the newest, of one user in one conversation */
+#define STINTS_MAX 64       /* the newest, of one user in one conversation */
+#define DELIVER_AT_ONCE 256 /* carriers: about two milliseconds */
 #define LIVE_MAX_BYTES (256u << 10) /* more than that is read from the log */
 
 enum err hub_create(struct hub **out, struct worker *worker)
@@ -36,6 +37,7 @@ enum err hub_create(struct hub **out, struct worker *worker)
     list_init(&hub->due);
     list_init(&hub->open);
     list_init(&hub->leaving);
+    hub->at_once = DELIVER_AT_ONCE;
     *out = hub;
     return ERR_NONE;
 }
@@ -63,15 +65,15 @@ static void now_due(struct hub *hub, struct carrier *carrier)
 }
 
 /* A level carrier stands at the head, wherever its cursor was left: that is
- * fixed here, before the head moves. */
+ * fixed here, before the head moves. One that is due already stands where it
+ * was fixed. */
 static void touch(struct hub *hub, struct carrier *carrier, struct burst *burst)
 {
     struct touch *first = &carrier->touch, *touch = first;
 
     if (!carrier->level)
         return;
-    if (hub->head > carrier->cursor)
-        carrier->cursor = hub->head;
+    carrier->cursor = carrier_at(carrier);
     if (first->burst)
         touch = mem_alloc(sizeof *touch);
     if (touch) {
@@ -459,12 +461,14 @@ static bool is_live(const struct carrier *carrier, const struct burst *burst)
            (carrier->via->stream || burst->count <= carrier->limit);
 }
 
-static void hand_over(struct hub *hub, struct carrier *carrier, lsn head)
+static void hand_over(struct hub *hub, struct carrier *carrier)
 {
     struct burst *burst = NULL;
 
     if (carrier->touch.burst)
         burst = take_burst(carrier, hub->epoch);
+    else if (carrier->level)
+        return; /* it was behind, and has read the log meanwhile */
     if (carrier->level && burst &&
         !burst->count) { /* it had presented a newer cursor */
         burst_unref(burst);
@@ -476,8 +480,8 @@ static void hand_over(struct hub *hub, struct carrier *carrier, lsn head)
         carrier->via->wake(carrier);
         return;
     }
-    if (head > carrier->cursor)
-        carrier->cursor = head;
+    if (hub->head > carrier->cursor)
+        carrier->cursor = hub->head;
     if (carrier->watch)
         carrier->seq = carrier->watch->heard_seq;
     metrics_add(hub->worker->metrics.deliveries[carrier->via->by],
@@ -510,17 +514,30 @@ void hub_announce(struct hub *hub, struct commit *commit)
         announce_entry(hub, &commit->entries[i]);
     hub->head = commit->head;
     reads_forget(hub); /* nobody will ask for them any more */
+}
+
+static void close_bursts(struct hub *hub)
+{
     while (!list_empty(&hub->open))
         close_burst(
             container_of(hub->open.next, struct conversation_watch, open_link));
-    while (!list_empty(&hub->due)) {
+}
+
+bool hub_deliver(struct hub *hub)
+{
+    /* Who is seen out gets what came before first. */
+    size_t left = list_empty(&hub->leaving) ? hub->at_once : SIZE_MAX;
+
+    close_bursts(hub);
+    while (left-- > 0 && !list_empty(&hub->due)) {
         struct carrier *carrier =
             container_of(hub->due.next, struct carrier, due);
 
         list_remove(&carrier->due);
-        hand_over(hub, carrier, commit->head);
+        hand_over(hub, carrier);
     }
     evict(hub);
+    return list_empty(&hub->due);
 }
 
 /* --- draining ----------------------------------------------------------- */

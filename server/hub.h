@@ -19,8 +19,13 @@ MUST_CHECK enum err hub_create(struct hub **out, struct worker *worker);
 void hub_destroy(struct hub *hub);
 lsn hub_head(const struct hub *hub);
 
-/* A commit has reached this worker: deliver it. */
+/* A commit has reached this worker: whom it concerns gets it by hub_deliver(),
+ * which is called next, or after further commits. */
 void hub_announce(struct hub *hub, struct commit *commit);
+/* Hand over what was announced, to some carriers at most, so that ten thousand
+ * followers of one conversation do not keep the loop from everybody else. False:
+ * more are waiting; call it again, in another turn, before anything else is announced. */
+bool hub_deliver(struct hub *hub);
 
 /* The carriers of this user and device live as long as `who` now. */
 void hub_renew(struct hub *hub, const struct identity *who);

@@ -1,10 +1,17 @@
-/* Commits that are shared, and ports at which a worker is told of them. */
+/* Commits that are shared, and ports at which a worker is told of them.
+ *
+ * round_note: commits that have come while others were delivered are announced
+ * together, so that whoever listens to several of them gets them in one piece:
+ * the busier a worker is, the fewer pieces it sends. A round is no larger than
+ * what is delivered from memory (LIVE_MAX_BYTES in hub.c, which is of JSON).
+ */
 #include "server/port.h"
 
 #include "server/base/list.h"
 #include "server/base/mem.h"
 
 #define COMMIT_MAX_BYTES (1u << 30)
+#define ROUND_MAX_BYTES (64u << 10) /* of commits: see round_note */
 
 /* --- commits ------------------------------------------------------------ */
 
@@ -48,12 +55,15 @@ enum err commit_widen(struct commit *commit, size_t room)
 
 /* --- ports -------------------------------------------------------------- */
 
-static void hear(struct port *port, struct announcement *announcement)
+static struct announcement *announcement_of(struct letter *letter)
+{
+    return container_of(letter, struct announcement, letter);
+}
+
+static void answer_all(struct announcement *announcement)
 {
     struct submission *answer = announcement->answers;
 
-    if (announcement->commit)
-        port->announce(port, announcement->commit);
     commit_unref(announcement->commit);
     mem_free(announcement);
     while (answer) {
@@ -64,22 +74,76 @@ static void hear(struct port *port, struct announcement *announcement)
     }
 }
 
+static size_t bytes_of(struct letter *letter)
+{
+    const struct commit *commit = announcement_of(letter)->commit;
+
+    return commit ? commit->bytes.size : 0;
+}
+
+/* Announce the commits that wait, up to `end`: those that a round takes. */
+static struct letter *announce_round(struct port *port)
+{
+    struct letter *end = port->held;
+    size_t bytes = 0;
+
+    do {
+        struct commit *commit = announcement_of(end)->commit;
+
+        bytes += bytes_of(end);
+        if (commit)
+            port->announce(port, commit);
+        end = end->next;
+    } while (end && bytes + bytes_of(end) <= ROUND_MAX_BYTES);
+    return end;
+}
+
+/* What is answered leaves the list first: done() may do anything. */
+static void tell(struct port *port)
+{
+    struct letter *letter = port->held, *end = announce_round(port);
+
+    port->held = end;
+    port->delivering = port->deliver && !port->deliver(port);
+    while (letter != end) {
+        struct letter *next = letter->next;
+
+        answer_all(announcement_of(letter));
+        letter = next;
+    }
+}
+
+bool port_turn(struct port *port)
+{
+    if (port->delivering)
+        port->delivering = !port->deliver(port);
+    while (!port->delivering && port->held)
+        tell(port);
+    return !port->delivering;
+}
+
 static void port_receive(struct mailbox *box, struct letter *oldest)
 {
     struct port *port = container_of(box, struct port, box);
 
-    while (oldest) {
-        struct letter *next = oldest->next;
-
-        hear(port, container_of(oldest, struct announcement, letter));
-        oldest = next;
-    }
+    if (port->held)
+        port->newest_held->next = oldest;
+    else
+        port->held = oldest;
+    while (oldest->next)
+        oldest = oldest->next;
+    port->newest_held = oldest;
+    if (!port->delivering)
+        port_turn(port);
 }
 
 enum err port_init(struct port *port, uv_loop_t *loop,
                    void (*announce)(struct port *, struct commit *))
 {
     port->announce = announce;
+    port->deliver = NULL;
+    port->delivering = false;
+    port->held = NULL;
     return mailbox_init(&port->box, loop, port_receive);
 }
 

@@ -53,9 +53,18 @@ struct port {
      * before the done() of that commit's submissions. Borrowed: ref it to keep
      * it. */
     void (*announce)(struct port *port, struct commit *commit);
+    /* After one announce() or several, and before the done() of them all: pass
+     * on what they said. False: not all of it yet, port_turn() is to go on;
+     * until then nothing is announced. Set by the owner; NULL: nothing to do. */
+    bool (*deliver)(struct port *port);
+    bool delivering; /* the port's, as are the rest */
+    struct letter *held, *newest_held;
 };
 MUST_CHECK enum err port_init(struct port *port, uv_loop_t *loop,
                               void (*announce)(struct port *, struct commit *));
+/* Go on delivering, then announce what has come meanwhile; once a turn of the
+ * loop. True: there is nothing left. */
+bool port_turn(struct port *port);
 void port_close(struct port *port, uv_close_cb closed);
 
 /* --- the sequencer's ----------------------------------------------------- */

@@ -85,6 +85,7 @@ struct hub {
     size_t idle_weight;             /* of those: one each, and one per stint */
     struct list all;                /* every open carrier */
     struct list due;                /* carriers with touches */
+    size_t at_once;                 /* of them, in a turn of the loop */
     struct list open;               /* watches with an open burst */
     struct list leaving;            /* carriers that lost their conversation */
     struct shared_read reads[SHARED_READS];

@@ -98,9 +98,11 @@ static void do_nothing(uv_idle_t *idle)
 static void end_of_turn(uv_prepare_t *prepare)
 {
     struct worker *worker = prepare->data;
+    bool done;
 
     refresh(worker);
-    if (front_door_turn(worker->door))
+    done = port_turn(&worker->port);
+    if (front_door_turn(worker->door) && done)
         uv_idle_stop(&worker->busy);
     else
         uv_idle_start(&worker->busy, do_nothing);
@@ -114,6 +116,11 @@ static void announce(struct port *port, struct commit *commit)
 
     refresh(worker);
     hub_announce(worker->hub, commit);
+}
+
+static bool deliver(struct port *port)
+{
+    return hub_deliver(container_of(port, struct worker, port)->hub);
 }
 
 static void reload(struct worker *worker, struct config *config)
@@ -187,6 +194,8 @@ static void run_errands(struct mailbox *box, struct letter *oldest)
 static void wind_up(struct worker *worker)
 {
     uv_run(&worker->loop, UV_RUN_NOWAIT);
+    while (!port_turn(&worker->port))
+        ;
     if (!worker->door_closed)
         front_door_close(worker->door);
     uv_close((uv_handle_t *)&worker->ticker, NULL);
@@ -298,6 +307,7 @@ enum err worker_create(struct worker **out, struct server *server,
     rc = port_init(&worker->port, &worker->loop, announce);
     if (rc)
         goto close_loop;
+    worker->port.deliver = deliver;
     rc = open_parts(worker, listeners, why);
     if (rc)
         goto close_loop;

@@ -5,7 +5,7 @@
  * implementation embeds struct carrier, finds itself with container_of, and
  * ends with its table, so that the bottom of the file is its summary.
  *
- * deliver_note: deliver() is called inside the hub's announcement. It may close
+ * deliver_note: deliver() is called while the hub delivers a round. It may close
  * and free its own carrier, and no other.
  */
 #ifndef RUNG_TRANSPORT_H
@@ -41,8 +41,8 @@ struct transport {
     void (*open)(struct worker *worker, struct request *request,
                  const struct identity *who, const struct follow *follow);
 
-    /* A level carrier gets what one commit has for it. Borrowed burst (ref it
-     * to keep it). The carrier's cursor is already beyond it. If the peer
+    /* A level carrier gets what one round of commits has for it. Borrowed burst
+     * (ref it to keep it). The carrier's cursor is already beyond it. If the peer
      * cannot take it all, keep the rest and call carrier_behind(). NULL for
      * poll. */
     void (*deliver)(struct carrier *carrier, struct burst *burst);

@@ -32,7 +32,11 @@ static void must(bool it)
 
 static void announce(struct port *port, struct commit *commit)
 {
-    hub_announce(container_of(port, struct worker, port)->hub, commit);
+    struct hub *hub = container_of(port, struct worker, port)->hub;
+
+    hub_announce(hub, commit);
+    while (!hub_deliver(hub))
+        ;
 }
 
 static void remove_store(void)

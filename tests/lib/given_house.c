@@ -21,7 +21,11 @@
 
 static void on_announce(struct port *port, struct commit *commit)
 {
-    hub_announce(container_of(port, struct worker, port)->hub, commit);
+    struct hub *hub = container_of(port, struct worker, port)->hub;
+
+    hub_announce(hub, commit);
+    while (!hub_deliver(hub))
+        ;
 }
 
 static void make_worker(struct house *house)
@@ -172,6 +176,8 @@ struct commit *house_commit(struct house *house, const struct entry *entries,
 void house_announce(struct house *house, struct commit *commit)
 {
     hub_announce(house->worker.hub, commit);
+    while (!hub_deliver(house->worker.hub))
+        ;
     commit_unref(commit);
 }
 

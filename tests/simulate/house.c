@@ -5,6 +5,7 @@
 #include "server/base/mem.h"
 #include "server/listener.h"
 #include "server/sequencer.h"
+#include "server/watch.h"
 #include "server/worker.h"
 #include "tests/lib/given_store.h"
 #include "tests/simulate/disk.h"
@@ -169,6 +170,7 @@ static void make_workers(struct life *now)
         listen_at(&listeners, i);
         must(!worker_create(&now->workers[i], server, i, &listeners, NULL),
              "no worker");
+        now->workers[i]->hub->at_once = 1; /* every round takes turns */
         now->ports[i] = &now->workers[i]->port;
     }
 }

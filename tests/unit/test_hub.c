@@ -111,6 +111,74 @@ static void a_carrier_goes_on_from_its_cursor(void **state)
     end_house(house);
 }
 
+/* Two commits in one round; each of three devices has its own turn. */
+static void who_waits_for_its_turn_stands_where_it_stood(void **state)
+{
+    struct house *house = given_house();
+    struct hub *hub = house->worker.hub;
+    struct entry said[] = {saying("alice", "0:1:alice:bob", "\"one\""),
+                           saying("alice", "0:1:alice:bob", "\"two\"")};
+    struct note bob[3];
+    lsn before;
+
+    (void)state;
+    say(house, "alice", "0:1:alice:bob", "zero");
+    for (size_t i = 0; i < 3; i++)
+        open_note(house, &bob[i], "bob", NULL);
+    before = hub_head(hub);
+    hub->at_once = 1;
+    for (size_t i = 0; i < 2; i++) {
+        struct commit *commit = house_commit(house, &said[i], 1);
+
+        hub_announce(hub, commit);
+        commit_unref(commit);
+    }
+    for (size_t turn = 0; turn < 3; turn++) {
+        size_t told = 0;
+
+        assert_true(hub_deliver(hub) == (turn == 2));
+        for (size_t i = 0; i < 3; i++) {
+            bool has = strcmp(heard(&bob[i]), "one two") == 0;
+
+            told += has;
+            assert_true(has || strcmp(heard(&bob[i]), "") == 0);
+            assert_true(carrier_at(&bob[i].carrier) ==
+                        (has ? hub_head(hub) : before));
+        }
+        assert_int_equal(told, turn + 1);
+    }
+    for (size_t i = 0; i < 3; i++)
+        end_note(&bob[i]);
+    end_house(house);
+}
+
+/* It read the log before its turn came, as a socket that can be written to
+ * again does. */
+static void who_reads_on_before_its_turn_is_told_nothing_twice(void **state)
+{
+    struct house *house = given_house();
+    struct hub *hub = house->worker.hub;
+    struct entry said = saying("alice", "0:1:alice:bob", "\"one\"");
+    struct commit *commit;
+    struct note bob;
+
+    (void)state;
+    say(house, "alice", "0:1:alice:bob", "zero");
+    open_note(house, &bob, "bob", NULL);
+    commit = house_commit(house, &said, 1);
+    hub_announce(hub, commit);
+    commit_unref(commit);
+    read_on(&bob); /* level: there is nothing to be read */
+    assert_string_equal(heard(&bob), "");
+    carrier_behind(&bob.carrier);
+    read_on(&bob);
+    assert_string_equal(heard(&bob), "one");
+    assert_true(hub_deliver(hub));
+    assert_string_equal(heard(&bob), "one");
+    end_note(&bob);
+    end_house(house);
+}
+
 static void who_cannot_take_more_reads_the_rest_from_the_log(void **state)
 {
     struct house *house = given_house();
@@ -458,6 +526,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_level_carrier_hears_each_message_once),
         cmocka_unit_test(a_carrier_goes_on_from_its_cursor),
+        cmocka_unit_test(who_waits_for_its_turn_stands_where_it_stood),
+        cmocka_unit_test(who_reads_on_before_its_turn_is_told_nothing_twice),
         cmocka_unit_test(who_cannot_take_more_reads_the_rest_from_the_log),
         cmocka_unit_test(the_invited_see_from_the_join_and_leavers_stop_there),
         cmocka_unit_test(who_leaves_loses_the_stream_of_that_group),

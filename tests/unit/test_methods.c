@@ -33,7 +33,11 @@ struct house {
 
 static void on_announce(struct port *port, struct commit *commit)
 {
-    hub_announce(container_of(port, struct worker, port)->hub, commit);
+    struct hub *hub = container_of(port, struct worker, port)->hub;
+
+    hub_announce(hub, commit);
+    while (!hub_deliver(hub))
+        ;
 }
 
 static struct config *two_apps_and_the_demo(void)
