@@ -28,18 +28,10 @@ static enum err parse_number(struct span text, const char *name, uint64_t min,
 static char default_device[] = "default"; /* shared: what most are */
 
 static enum err take_device(struct carrier *carrier, const struct identity *who,
-                            const struct follow *follow, struct failure *why)
+                            struct failure *why)
 {
-    struct span device = follow->device;
-
-    if (device.data && !auth_name_ok(device))
-        return fail(why, ERR_BAD_REQUEST,
-                    "'device' must be 1 to 64 characters of A-Z a-z 0-9 _ . @ "
-                    "-");
-    if (!device.data && who->device[0])
-        device = span_of(who->device);
-    if (device.data)
-        carrier->device = mem_strndup(device.data, device.size);
+    if (who->device[0])
+        carrier->device = mem_strndup(who->device, strlen(who->device));
     else
         carrier->device = default_device;
     return carrier->device ? ERR_NONE : fail_plain(why, ERR_NOMEM);
@@ -66,7 +58,7 @@ static enum err take_options(struct carrier *carrier,
         rc = fail(why, ERR_BAD_REQUEST,
                   "'after' is a seq and goes with 'conversation'; the mixed "
                   "chain takes 'cursor'");
-    return rc ? rc : take_device(carrier, who, follow, why);
+    return rc ? rc : take_device(carrier, who, why);
 }
 
 /* --- where it starts ---------------------------------------------------- */

@@ -5,6 +5,7 @@
 #include "server/base/clock.h"
 #include "server/base/mem.h"
 #include "server/token_cache.h"
+#include "store/name.h"
 
 #include <assert.h>
 #include <jansson.h>
@@ -34,19 +35,16 @@ struct parts {
 
 static const char not_a_token[] = "token: is not a JWT";
 
-bool auth_name_ok(struct span name)
+enum err identity_choose_device(struct identity *who, struct span device,
+                                struct failure *why)
 {
-    if (name.size == 0 || name.size > NAME_MAX_BYTES)
-        return false;
-    for (size_t i = 0; i < name.size; i++) {
-        char c = name.data[i];
-
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-              (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '@' ||
-              c == '-'))
-            return false;
-    }
-    return true;
+    if (!device.data || who->device[0])
+        return ERR_NONE;
+    if (!name_ok(device))
+        return fail(why, ERR_BAD_REQUEST, "'device' must be " NAME_ACCEPTED);
+    memcpy(who->device, device.data, device.size);
+    who->device[device.size] = '\0';
+    return ERR_NONE;
 }
 
 /* ---- base64url ------------------------------------------------------------
@@ -148,7 +146,7 @@ static enum err read_name(char field[NAME_MAX_BYTES + 1], json_t *claims,
 
     if (!value && !required)
         return ERR_NONE;
-    if (!auth_name_ok(name))
+    if (!name_ok(name))
         return fail(why, ERR_UNAUTHORIZED,
                     "token: claim %s: must be 1 to 64 of A-Z a-z 0-9 _ . @ -",
                     claim);
@@ -446,11 +444,11 @@ static enum err check_mint(const struct mint *what, struct failure *why)
 {
     static const char accepted[] = "1 to 64 of A-Z a-z 0-9 _ . @ -";
 
-    if (!auth_name_ok(span_of(what->app)))
+    if (!name_ok(span_of(what->app)))
         return fail(why, ERR_BAD_REQUEST, "app: must be %s", accepted);
-    if (!auth_name_ok(span_of(what->user)))
+    if (!name_ok(span_of(what->user)))
         return fail(why, ERR_BAD_REQUEST, "user: must be %s", accepted);
-    if (what->device && !auth_name_ok(span_of(what->device)))
+    if (what->device && !name_ok(span_of(what->device)))
         return fail(why, ERR_BAD_REQUEST, "device: must be %s", accepted);
     if (!*what->secret)
         return fail(why, ERR_BAD_REQUEST, "secret: must not be empty");

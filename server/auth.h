@@ -38,8 +38,11 @@ struct identity {
     uint64_t expires_ms;
 };
 
-/* [A-Za-z0-9_.@-]{1,64} */
-bool auth_name_ok(struct span name);
+/* The device that a client asks for (data NULL: none): its own to choose when
+ * the token names none, else nothing. ERR_BAD_REQUEST: not a name. Any thread. */
+MUST_CHECK enum err identity_choose_device(struct identity *who,
+                                           struct span device,
+                                           struct failure *why);
 
 struct auth;
 MUST_CHECK enum err auth_create(struct auth **out, struct config *config);

@@ -2,6 +2,7 @@
 #include "server/auth.h"
 #include "server/base/mem.h"
 #include "server/config_parts.h"
+#include "store/name.h"
 
 #include <string.h>
 
@@ -73,7 +74,7 @@ static struct app_config *app_place(struct config *config, const char *app)
 enum err config_add_key(struct config *config, const char *app,
                         const char *hs256, const char *pem, struct failure *why)
 {
-    if (!auth_name_ok(span_of(app)))
+    if (!name_ok(span_of(app)))
         return setting_refuse(why, "apps", app,
                               "an app's name: 1 to 64 of A-Z a-z 0-9 _ . @ -");
     if (hs256 && strlen(hs256) < SECRET_MIN_BYTES)

@@ -3,6 +3,7 @@
 #include "server/base/mem.h"
 #include "server/config_parts.h"
 #include "server/nearest.h"
+#include "store/name.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -74,7 +75,7 @@ static enum err read_apps(struct config *config, json_t *apps,
     if (!json_is_object(apps))
         return fail(why, ERR_BAD_REQUEST, "apps: is not an object of apps");
     json_object_foreach (apps, app, entry) {
-        if (!auth_name_ok(span_of(app)))
+        if (!name_ok(span_of(app)))
             return config_add_key(config, app, NULL, NULL, why);
         if (!json_is_object(entry))
             return fail(why, ERR_BAD_REQUEST,

@@ -42,7 +42,6 @@ struct follow {
     struct span conversation; /* name or short_id */
     struct span after;        /* decimal seq; only with conversation */
     struct span limit;        /* decimal 1..1000; default 200 */
-    struct span device;
 };
 
 /* A user, whatever the device. */

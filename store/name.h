@@ -27,6 +27,7 @@ struct conv_name {
                          else a is the id and b is empty */
 };
 
+#define NAME_ACCEPTED "1 to 64 characters of A-Z a-z 0-9 _ . @ -"
 bool name_ok(struct span name); /* [A-Za-z0-9_.@-]{1,64} */
 /* Negative, 0, positive: the order of two users in a p2p name. All-digit ids
  * compare as numbers (any length; equal numbers such as 7 and 007 by byte

@@ -135,9 +135,14 @@ static enum err take_asked(struct call *call, struct follow *out)
         err = asked_text(call, "after", &out->after);
     if (!err)
         err = asked_text(call, "limit", &out->limit);
-    if (!err)
-        err = asked_text(call, "device", &out->device);
     return err;
+}
+
+static enum err take_handshake(const struct asked *asked, struct identity *who,
+                               struct follow *follow, struct failure *why)
+{
+    follow_of(&asked->query, follow);
+    return identity_choose_device(who, query_get(&asked->query, "device"), why);
 }
 
 /* What `auth` names beats what the handshake named. */
@@ -149,7 +154,10 @@ static enum err follow_as_asked(struct duplex *duplex, struct call *call)
     if (err)
         return err;
     if (duplex->asked)
-        follow_of(&duplex->asked->query, &follow);
+        err = take_handshake(duplex->asked, &call->identity, &follow,
+                             &call->failure);
+    if (err)
+        return err;
     if (asked.cursor.data || asked.conversation.data || asked.after.data) {
         follow.cursor = asked.cursor;
         follow.conversation = asked.conversation;
@@ -157,8 +165,6 @@ static enum err follow_as_asked(struct duplex *duplex, struct call *call)
     }
     if (asked.limit.data)
         follow.limit = asked.limit;
-    if (asked.device.data)
-        follow.device = asked.device;
     return duplex_follow(duplex, &call->identity, &follow, &call->failure);
 }
 

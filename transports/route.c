@@ -3,6 +3,7 @@
 
 #include "server/method.h"
 #include "server/origin.h"
+#include "store/name.h"
 #include "transports/demo_wall.h"
 #include "transports/health.h"
 #include "transports/jsonp_answer.h"
@@ -30,23 +31,6 @@ static struct span bearer_of(struct span authorization)
     return authorization;
 }
 
-/* A device that no claim has fixed is the client's to choose. */
-static enum err choose_device(const struct query *query, struct identity *who,
-                              struct failure *why)
-{
-    struct span device = query_get(query, "device");
-
-    if (!device.data || who->device[0])
-        return ERR_NONE;
-    if (!auth_name_ok(device))
-        return fail(why, ERR_BAD_REQUEST,
-                    "'device' must be 1 to 64 characters of A-Z a-z 0-9 _ . @ "
-                    "-");
-    memcpy(who->device, device.data, device.size);
-    who->device[device.size] = '\0';
-    return ERR_NONE;
-}
-
 enum err identity_of(struct worker *worker, const struct head *head,
                      const struct query *query, struct identity *who,
                      bool *given, struct failure *why)
@@ -69,7 +53,9 @@ enum err identity_of(struct worker *worker, const struct head *head,
         *given = false;
         return fail_plain(why, ERR_UNAUTHORIZED);
     }
-    return rc ? rc : choose_device(query, who, why);
+    if (rc)
+        return rc;
+    return identity_choose_device(who, query_get(query, "device"), why);
 }
 
 void follow_of(const struct query *query, struct follow *follow)
@@ -79,7 +65,6 @@ void follow_of(const struct query *query, struct follow *follow)
         .conversation = query_get(query, "conversation"),
         .after = query_get(query, "after"),
         .limit = query_get(query, "limit"),
-        .device = query_get(query, "device"),
     };
 }
 
@@ -266,7 +251,7 @@ static void route_v1(struct request *request, struct span name)
             open_transport(request, transport);
         else
             wrong_method(request, "GET, HEAD, OPTIONS");
-    } else if (method_is(request, "POST") && auth_name_ok(name)) {
+    } else if (method_is(request, "POST") && name_ok(name)) {
         call_method(request, name); /* which says when there is no such one */
     } else if (is_method(name)) {
         wrong_method(request, "POST, OPTIONS");

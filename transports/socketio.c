@@ -181,7 +181,7 @@ static void on_room(struct sio_socket *socket)
 /* What a client asks for: a member of its auth, or, with protocol 3, of the
  * handshake's query. */
 struct asked {
-    struct span token, pid, offset;
+    struct span token, device, pid, offset;
     struct follow follow;
 };
 
@@ -206,6 +206,7 @@ static void take_asked(struct call *call, const struct sio_socket *socket,
     out->token = member(call, socket, "token");
     if (!out->token.data)
         out->token = eio_param(sio_session(socket), "access_token");
+    out->device = member(call, socket, "device");
     out->pid = member(call, socket, "pid");
     out->offset = member(call, socket, "offset");
     out->follow = (struct follow){
@@ -213,29 +214,19 @@ static void take_asked(struct call *call, const struct sio_socket *socket,
         .conversation = member(call, socket, "conversation"),
         .after = member(call, socket, "after"),
         .limit = member(call, socket, "limit"),
-        .device = member(call, socket, "device"),
     };
 }
 
 static enum err identify(struct worker *worker, const struct asked *asked,
                          struct identity *who, struct failure *why)
 {
-    struct span device = asked->follow.device;
     enum err err;
 
     if (!asked->token.data)
         return fail(why, ERR_UNAUTHORIZED,
                     "a token is required: io(url, {auth: {token}})");
     err = auth_verify(worker->auth, asked->token, who, why);
-    if (err || !device.data || who->device[0])
-        return err;
-    if (!auth_name_ok(device))
-        return fail(why, ERR_BAD_REQUEST,
-                    "'device' must be 1 to 64 characters of A-Z a-z 0-9 _ . @ "
-                    "-");
-    memcpy(who->device, device.data, device.size);
-    who->device[device.size] = '\0';
-    return ERR_NONE;
+    return err ? err : identity_choose_device(who, asked->device, why);
 }
 
 /* Whether the log goes on from there. */

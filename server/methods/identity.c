@@ -25,11 +25,7 @@ enum err take_device(struct call *call, struct identity *who)
     struct span device;
     enum err err = param_name(call, "device", &device);
 
-    if (err || !device.data || who->device[0])
-        return err;
-    memcpy(who->device, device.data, device.size);
-    who->device[device.size] = '\0';
-    return ERR_NONE;
+    return err ? err : identity_choose_device(who, device, &call->failure);
 }
 
 static const char *device_of(const struct identity *who)

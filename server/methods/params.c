@@ -187,8 +187,6 @@ enum err param_needed_text(struct call *call, const char *name, size_t max,
     return err;
 }
 
-#define NAME_ACCEPTED "1 to 64 characters of A-Z a-z 0-9 _ . @ -"
-
 /* The name that a value is; data NULL: it is none. */
 static enum err take_name(struct call *call, const struct jtext *value,
                           struct span *out)

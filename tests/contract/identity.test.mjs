@@ -65,6 +65,19 @@ story('auth.refresh renews in place, without dropping the stream', {
   assert.equal(follower.end, undefined);
 });
 
+story('a device that the token names is not the client\'s to choose',
+      { ...everyone, apps }, async (scene) => {
+  const [alice, bob] = [await scene.person('alice', { app: 'red' }),
+                        await scene.person('bob', { app: 'red' })];
+  alice.token = scene.server.token(alice.name, { app: 'red', device: 'desk' });
+  const follower = await alice.on('tab').follow(scene.transport);
+
+  await alice.send(bob, 'silent', { echo: false }); // from the desk, as it is
+  await alice.send(bob, 'loud');
+  await follower.seen((event) => event.body?.text === 'loud');
+  assert.deepEqual(follower.texts, ['loud']);
+});
+
 story('a poll that brings another token simply goes on',
       { over: ['longpoll', 'poll'], apps }, async (scene) => {
   const alice = await scene.person('alice', { app: 'red' });

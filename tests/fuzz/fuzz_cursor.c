@@ -185,7 +185,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     follow.conversation = take_line(&rest);
     follow.after = take_line(&rest);
     follow.limit = take_line(&rest);
-    follow.device = take_line(&rest);
     if (follow.cursor.data)
         check_cursor(follow.cursor);
     if (carrier_open(&carrier, &worker, &nothing, &who, &follow, &why)) {

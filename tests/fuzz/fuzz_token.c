@@ -2,6 +2,7 @@
  * breaks the alphabet, and, without our secret, none at all. */
 #include "server/auth.h"
 #include "server/base/buf.h"
+#include "store/name.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -33,8 +34,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct failure why;
 
     if (auth_verify(the_auth(), text, &who, &why) == ERR_NONE &&
-        (!auth_name_ok(span_of(who.app)) || !auth_name_ok(span_of(who.user)) ||
-         (*who.device && !auth_name_ok(span_of(who.device)))))
+        (!name_ok(span_of(who.app)) || !name_ok(span_of(who.user)) ||
+         (*who.device && !name_ok(span_of(who.device)))))
         abort();
     if (ticket_redeem(text, &who, &why) == ERR_NONE)
         abort(); /* none was issued */

@@ -310,11 +310,17 @@ static const struct transport notes = {
 enum err try_open(struct house *house, struct note *note, const char *user,
                   const struct follow *follow)
 {
+    return try_open_on(house, note, user, "phone", follow);
+}
+
+enum err try_open_on(struct house *house, struct note *note, const char *user,
+                     const char *device, const struct follow *follow)
+{
     struct identity who = {.expires_ms = clock_wall_ms() + 3600000};
 
     snprintf(who.app, sizeof who.app, "demo");
     snprintf(who.user, sizeof who.user, "%s", user);
-    snprintf(who.device, sizeof who.device, "phone");
+    snprintf(who.device, sizeof who.device, "%s", device);
     memset(note, 0, sizeof *note);
     note->events = json_array();
     return carrier_open(&note->carrier, &house->worker, &notes, &who, follow,

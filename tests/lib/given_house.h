@@ -64,7 +64,9 @@ struct note {
 };
 
 enum err try_open(struct house *house, struct note *note, const char *user,
-                  const struct follow *follow);
+                  const struct follow *follow); /* on the phone */
+enum err try_open_on(struct house *house, struct note *note, const char *user,
+                     const char *device, const struct follow *follow);
 void open_note(struct house *house, struct note *note, const char *user,
                const char *cursor);
 void open_chain(struct house *house, struct note *note, const char *user,

@@ -268,14 +268,15 @@ static void a_channel_is_followed_by_seq_without_being_a_member(void **state)
 static void echo_false_spares_only_the_sending_device(void **state)
 {
     struct house *house = given_house();
-    struct follow on_tablet = {.device = SPAN("tablet")};
+    struct follow from_now = {0};
     struct entry entry = saying("alice", "0:1:alice:bob", "\"hi\"");
     struct note phone, tablet;
 
     (void)state;
     entry.flags = ENTRY_NO_ECHO;
     open_note(house, &phone, "alice", NULL);
-    assert_int_equal(try_open(house, &tablet, "alice", &on_tablet), ERR_NONE);
+    assert_int_equal(try_open_on(house, &tablet, "alice", "tablet", &from_now),
+                     ERR_NONE);
     read_on(&tablet);
     house_submit(house, &entry);
     assert_string_equal(heard(&phone), "");

@@ -138,6 +138,20 @@ static void other_texts_are_refused(void **state)
                      ERR_BAD_REQUEST);
 }
 
+static void names_are_of_the_stated_alphabet(void **state)
+{
+    char name[66];
+
+    (void)state;
+    assert_true(name_ok(SPAN("aZ09_.@-")));
+    assert_false(name_ok(SPAN("")));
+    assert_false(name_ok(SPAN("a:b")));
+    assert_false(name_ok(SPAN("a\0b")));
+    memset(name, 'n', sizeof(name));
+    assert_true(name_ok((struct span){name, 64}));
+    assert_false(name_ok((struct span){name, 65}));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -146,6 +160,7 @@ int main(void)
         cmocka_unit_test(good_names_survive_the_round),
         cmocka_unit_test(the_longest_name_fits),
         cmocka_unit_test(other_texts_are_refused),
+        cmocka_unit_test(names_are_of_the_stated_alphabet),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
