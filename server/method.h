@@ -29,6 +29,9 @@ struct call {
                                 used only before method_run() returns, by
                                 auth.refresh */
     void (*done)(struct call *call);
+    /* Of a call that takes its time: whether the peer has left, so that nobody
+     * would hear the answer. NULL: it stays. */
+    bool (*left)(const struct call *call);
 
     /* Filled in before done(): */
     struct failure failure; /* err ERR_NONE: success */

@@ -85,9 +85,17 @@ static int take(struct request *request)
     return fd;
 }
 
+static bool left(const struct request *request)
+{
+    const struct direct *direct = container_of(request, struct direct, request);
+
+    return direct->left || direct->broken;
+}
+
 const struct backend direct_backend = {
     .reply = reply,
     .answer = answer,
     .park = park,
     .take = take,
+    .left = left,
 };

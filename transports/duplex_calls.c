@@ -223,6 +223,14 @@ static void call_done(struct call *call)
     duplex_maybe_leave(duplex);
 }
 
+static bool call_left(const struct call *call)
+{
+    const struct duplex *duplex =
+        container_of(call, struct duplex_call, call)->duplex;
+
+    return !duplex || duplex->peer->close_code;
+}
+
 static void run(struct duplex *duplex, struct span id, struct span method,
                 const struct jtext_object *params)
 {
@@ -247,6 +255,7 @@ static void run(struct duplex *duplex, struct span id, struct span method,
         .who = duplex->known ? &who : NULL,
         .carrier = duplex->carrier.open ? &duplex->carrier : NULL,
         .done = call_done,
+        .left = call_left,
     };
     list_append(&duplex->calls, &job->link);
     duplex->refused = 0;

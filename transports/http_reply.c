@@ -105,9 +105,15 @@ static void answer(struct request *request, struct answer *answer)
     answered(exchange, answer->body.size);
 }
 
+static bool left(const struct request *request)
+{
+    return container_of(request, struct exchange, request)->connection->left;
+}
+
 const struct backend http_backend = {
     .reply = reply,
     .answer = answer,
     .park = connection_park,
     .take = connection_take,
+    .left = left,
 };

@@ -143,6 +143,11 @@ void request_park_call(struct request *request)
         request_park(request, NULL, NULL);
 }
 
+bool request_left(const struct request *request)
+{
+    return request->backend->left(request);
+}
+
 int request_take(struct request *request)
 {
     assert(request->stage == STAGE_ROUTED);

@@ -77,6 +77,8 @@ void request_park(struct request *request, void (*gone)(void *owner),
 /* The same for a method call, which is waited for and answers whether the peer
  * is still there or not. Does nothing when it has answered. */
 void request_park_call(struct request *request);
+/* Whether its peer has said that it is done, and so may not hear the answer. */
+bool request_left(const struct request *request);
 
 /* Take the socket out of HTTP: the fd is the caller's, the request is no more
  * when route() returns; until then request_add_cors() helps with the answer. -1 when that fails: answer instead. Not when parked. */

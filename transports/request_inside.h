@@ -32,6 +32,7 @@ struct backend {
     void (*answer)(struct request *request, struct answer *answer);
     void (*park)(struct request *request); /* it is STAGE_PARKED already */
     int (*take)(struct request *request);
+    bool (*left)(const struct request *request); /* while it is parked */
 };
 
 struct request {

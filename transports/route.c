@@ -97,6 +97,11 @@ static void http_call_done(struct call *call)
     mem_free(job);
 }
 
+static bool http_call_left(const struct call *call)
+{
+    return request_left(container_of(call, struct http_call, call)->request);
+}
+
 /* `params` is for the time of method_run(). */
 static enum err prepare(struct request *request, struct http_call *job,
                         struct span name, struct jtext_object *params,
@@ -119,6 +124,7 @@ static enum err prepare(struct request *request, struct http_call *job,
         .params = params,
         .who = given ? &job->who : NULL,
         .done = http_call_done,
+        .left = http_call_left,
     };
     return params_read(params, body, worker->config->max_message_bytes, why);
 }

@@ -91,6 +91,11 @@ static void call_done(struct call *call)
     mem_free(job);
 }
 
+static bool call_left(const struct call *call)
+{
+    return !container_of(call, struct socketio_call, call)->socketio;
+}
+
 void socketio_forsake_calls(struct socketio *socketio)
 {
     list_each_safe (link, &socketio->calls) {
@@ -121,6 +126,7 @@ static void run(struct socketio *socketio, const struct sio_event *event,
         .who = &who,
         .carrier = &socketio->carrier,
         .done = call_done,
+        .left = call_left,
     };
     list_append(&socketio->calls, &job->link);
     socketio->call_count++;

@@ -97,10 +97,18 @@ static enum err answer(struct call *call, struct span code,
     return call_result(call, told);
 }
 
-/* Another wait for this code has begun: this one's device is not there. */
+/* What has become of the code is not this one's to tell: another wait for it
+ * has begun, or nobody would hear the answer, with which it would be used. */
+static bool is_deaf(const struct wait *wait, const struct login_view *view)
+{
+    const struct call *call = wait->call;
+
+    return view->waiter != wait->waiter || (call->left && call->left(call));
+}
+
 static bool is_over(const struct wait *wait, const struct login_view *view)
 {
-    return view->state != wait->known || view->waiter != wait->waiter ||
+    return view->state != wait->known || is_deaf(wait, view) ||
            wait->call->worker->draining || clock_mono_ms() >= wait->until_ms;
 }
 
@@ -134,7 +142,7 @@ static void look(struct wheel_node *node)
         look_later(wait);
         return;
     }
-    if (view.waiter != wait->waiter) /* what it is now is the other's to hear */
+    if (is_deaf(wait, &view))
         view.state = LOGIN_NEW;
     (void)answer(call, code_of(wait), &view); /* call->failure has it */
     wait_end(wait);

@@ -2,6 +2,7 @@
 // and agrees, and a long poll brings the token.
 
 import assert from 'node:assert/strict';
+import net from 'node:net';
 import { Refusal } from '../lib/http.mjs';
 import { scenario } from '../lib/story.mjs';
 import { eventually } from '../lib/wait.mjs';
@@ -114,6 +115,29 @@ scenario('a wait answers when its time is over, and to the newest alone',
   assert.ok(['first', 'second'].includes(earlier));
   assert.equal(answers.filter(({ token }) => token).length, 1);
 });
+
+for (const connection of ['keep-alive', 'close']) // each is another host's
+  scenario(`who has left uses no code up (${connection})`, { apps },
+           async (scene) => {
+    const { server } = scene;
+    const alice = await scene.person('alice', { app: 'red' });
+    const shown = await server.call('login.begin');
+    const before = await server.metric('rung_connections');
+    const body = JSON.stringify({ ...shown, wait: 60 });
+    const socket = net.connect(server.port, '127.0.0.1');
+
+    socket.write('POST /v1/login.wait HTTP/1.1\r\nHost: x\r\n' +
+                 `Connection: ${connection}\r\n` +
+                 `Content-Length: ${body.length}\r\n\r\n${body}`);
+    await eventually(async () =>
+      await server.metric('rung_connections') > before, 'it waits');
+    socket.destroy();
+    await eventually(async () =>
+      await server.metric('rung_connections') <= before, 'it is missed');
+    await alice.call('login.approve', { code: shown.code });
+    assert.ok((await wait(server, shown)).token, 'the code is still good');
+    await assert.rejects(wait(server, shown), refused('not_found'));
+  });
 
 scenario('a server that goes away answers who waits', { apps },
          async (scene) => {
