@@ -130,29 +130,76 @@ bool guests_enter(struct guests *guests, int fd, const struct sockaddr *from,
     return welcome;
 }
 
+/* The one that is counted under it, which it leaves. */
+static struct guest *lift(struct guests *guests, int fd)
+{
+    struct guest *guest = guests->by_fd[fd];
+
+    guests->by_fd[fd] = NULL;
+    return guest;
+}
+
+static bool is_counted(struct guests *guests, int fd)
+{
+    return guests && (size_t)fd < guests->fds &&
+           atomic_load_explicit(&guests->by_fd[fd], memory_order_relaxed);
+}
+
+static void one_less(struct guests *guests, struct guest *guest)
+{
+    if (!guest || --guest->connections)
+        return;
+    HASH_DEL(guests->all, guest);
+    mem_free(guest);
+}
+
 void guests_move(struct guests *guests, int fd, int old)
 {
     if (!guests || (size_t)fd >= guests->fds || (size_t)old >= guests->fds)
         return;
     uv_mutex_lock(&guests->lock);
-    guests->by_fd[fd] = guests->by_fd[old];
-    guests->by_fd[old] = NULL;
+    guests->by_fd[fd] = lift(guests, old);
     uv_mutex_unlock(&guests->lock);
 }
 
 void guests_leave(struct guests *guests, int fd)
 {
-    struct guest *guest;
-
-    if (!guests || (size_t)fd >= guests->fds ||
-        !atomic_load_explicit(&guests->by_fd[fd], memory_order_relaxed))
+    if (!is_counted(guests, fd))
         return;
     uv_mutex_lock(&guests->lock);
-    guest = guests->by_fd[fd];
-    guests->by_fd[fd] = NULL;
-    if (guest && --guest->connections == 0) {
-        HASH_DEL(guests->all, guest);
-        mem_free(guest);
-    }
+    one_less(guests, lift(guests, fd));
+    uv_mutex_unlock(&guests->lock);
+}
+
+struct guest *guests_hold(struct guests *guests, int fd)
+{
+    struct guest *guest;
+
+    if (!is_counted(guests, fd))
+        return NULL;
+    uv_mutex_lock(&guests->lock);
+    guest = lift(guests, fd);
+    uv_mutex_unlock(&guests->lock);
+    return guest;
+}
+
+void guests_put_back(struct guests *guests, struct guest *guest, int fd)
+{
+    if (!guest)
+        return;
+    uv_mutex_lock(&guests->lock);
+    if (fd < 0)
+        one_less(guests, guest);
+    else
+        guests->by_fd[fd] = guest;
+    uv_mutex_unlock(&guests->lock);
+}
+
+void guests_let_go(struct guests *guests, struct guest *guest)
+{
+    if (!guest)
+        return;
+    uv_mutex_lock(&guests->lock);
+    one_less(guests, guest);
     uv_mutex_unlock(&guests->lock);
 }

@@ -31,4 +31,14 @@ void guests_move(struct guests *guests, int fd, int old);
 /* Before the fd is closed; nothing when it was not counted. */
 void guests_leave(struct guests *guests, int fd);
 
+/* hold_note: a library that is given a descriptor may close it before it says
+ * so, and the number may be somebody else's by then. So the connection is held
+ * apart from it before it is given away: it counts, under no descriptor, until
+ * it is let go or put back. NULL: it was not counted. */
+struct guest;
+MUST_CHECK struct guest *guests_hold(struct guests *guests, int fd);
+void guests_put_back(struct guests *guests, struct guest *guest,
+                     int fd); /* negative: let go */
+void guests_let_go(struct guests *guests, struct guest *guest);
+
 #endif

@@ -133,6 +133,7 @@ static void came(struct house *house, struct MHD_Connection *mhd,
     struct connection *connection = mem_zalloc(sizeof(*connection));
 
     house->host->arrived = true;
+    guests_put_back(worker->server->guests, house->host->arriving, fd);
     house_stirs(house);
     if (++house->connections >= DAEMON_CONNECTIONS)
         list_remove(&house->link);

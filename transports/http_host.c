@@ -4,6 +4,7 @@
 #include "transports/http_inside.h"
 
 #include "server/base/clock.h"
+#include "server/guests.h"
 
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -177,12 +178,15 @@ void http_host_adopt(struct http_host *host, int fd, const struct head *head)
         return;
     }
     /* When it fails it has closed fd; it tells connection_changed() of the end
-     * only if it told it of the beginning. */
+     * only if it told it of the beginning. See hold_note, server/guests.h. */
     host->arrived = false;
+    host->arriving = guests_hold(host->worker->server->guests, fd);
     if (MHD_add_connection(house->daemon, fd, (struct sockaddr *)&nobody,
                            sizeof(nobody)) != MHD_YES &&
-        !host->arrived)
-        worker_disconnected(host->worker, fd);
+        !host->arrived) {
+        guests_let_go(host->worker->server->guests, host->arriving);
+        worker_disconnected(host->worker, -1);
+    }
     house_mark_dirty(house);
 }
 

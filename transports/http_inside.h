@@ -55,8 +55,9 @@ struct http_host {
     struct list dirty;
     struct list connections; /* all: visited only when draining */
     bool draining;
-    bool closing; /* being destroyed */
-    bool arrived; /* one came, during MHD_add_connection() */
+    bool closing;           /* being destroyed */
+    bool arrived;           /* one came, during MHD_add_connection() */
+    struct guest *arriving; /* and before, apart from its descriptor */
 };
 
 /* It has work for the library: http_host_turn() will let it run. */

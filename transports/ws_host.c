@@ -3,6 +3,7 @@
 
 #include "server/base/clock.h"
 #include "server/base/trace.h"
+#include "server/guests.h"
 #include "server/handshake.h"
 #include "server/refusal.h"
 
@@ -281,7 +282,8 @@ static void gone(struct ws_peer *ws)
     shared_unref(ws->pong);
     list_remove(&ws->link);
     list_remove(&ws->later);
-    worker_disconnected(host->worker, ws->fd);
+    guests_let_go(host->worker->server->guests, ws->guest);
+    worker_disconnected(host->worker, -1);
     ws->peer.handler->gone(&ws->peer);
 }
 
@@ -474,6 +476,7 @@ void ws_host_adopt(struct ws_host *host, int fd, const struct head *head,
     ws->handler = handler;
     ws->host = host;
     ws->fd = fd;
+    ws->guest = guests_hold(host->worker->server->guests, fd);
     list_init(&ws->later);
     wheel_node_init(&ws->peer.deadline, deadline_passed);
     wheel_node_init(&ws->whole, ws_too_slow);

@@ -43,12 +43,13 @@ struct ws_peer {
     struct peer peer;
     const struct ws_handler *handler;
     struct ws_host *host;
-    struct lws *wsi;  /* NULL before adoption and after the end */
-    int fd;           /* the library's, while there is a wsi */
-    bool heard;       /* something came since the last ping */
-    bool close_said;  /* our close frame is out, or will never be */
-    bool close_heard; /* and the peer's is in, or must not be read */
-    bool killed;      /* the library does the rest */
+    struct guest *guest; /* see hold_note, server/guests.h */
+    struct lws *wsi;     /* NULL before adoption and after the end */
+    int fd;              /* the library's, while there is a wsi */
+    bool heard;          /* something came since the last ping */
+    bool close_said;     /* our close frame is out, or will never be */
+    bool close_heard;    /* and the peer's is in, or must not be read */
+    bool killed;         /* the library does the rest */
     bool paused;
     bool ended;  /* the peer sends nothing more */
     bool unread; /* there may be bytes in the socket that no edge will tell */
