@@ -162,5 +162,9 @@ void failure_write(struct buf *out, const struct failure *failure)
         buf_append_text(out, ",\"retry_after_ms\":");
         buf_append_u64(out, told.retry_after_ms);
     }
+    if (told.expected) {
+        buf_append_text(out, ",\"expected\":");
+        buf_append_u64(out, told.expected);
+    }
     buf_append_text(out, "}}");
 }

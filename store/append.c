@@ -100,14 +100,16 @@ enum err append_entry(struct append *append, struct entry *entry,
 
 void applied_failure(const struct applied *applied, struct failure *why)
 {
-    if (applied->next_client_seq)
+    if (applied->next_client_seq) {
         fail(why, applied->err,
              "client_seq: %llu was the last of this device here, %llu is next",
              (unsigned long long)applied->next_client_seq - 1,
              (unsigned long long)applied->next_client_seq);
-    else if (applied->err)
+        why->expected = applied->next_client_seq;
+    } else if (applied->err) {
         fail(why, applied->err, "%s",
              applied->words ? applied->words : err_text(applied->err));
+    }
 }
 
 static void append_free(struct append *append)

@@ -176,6 +176,8 @@ export class RungError extends Error {
   readonly code: string;
   readonly status?: number;
   readonly retryAfterMs?: number;
+  /** of a conflict: the next client_seq */
+  readonly expected?: number;
   /** asking again can help */
   readonly retryable: boolean;
 }

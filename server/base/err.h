@@ -59,6 +59,7 @@ enum err {
 struct failure {
     enum err err;
     uint32_t retry_after_ms; /* 0: no hint */
+    uint64_t expected;       /* the number that would be taken; 0: no hint */
     char message[232];       /* always terminated; never empty after fail() */
 };
 

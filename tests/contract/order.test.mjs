@@ -92,6 +92,7 @@ scenario('each device has an order of its own', async (scene) => {
   await assert.rejects(phone.send(bob, 'late', { client_seq: 3 }), (error) => {
     assert.equal(error.status, 409);
     assert.match(error.text, /101 is next/);
+    assert.equal(error.expected, 101);
     return true;
   });
 });

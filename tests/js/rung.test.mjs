@@ -496,7 +496,7 @@ test('messages to one destination are counted; where the server counts on from e
   for (const text of ['1', '2', '3']) client.sendMessage({ conversation: 'c', body: text });
   const { calls } = ws.last;
   const counts = () => calls.map(({ params }) => [params.body, params.client_seq]);
-  calls[0].reject(new RungError('conflict', 'client_seq: 6 was the last of this device here, 7 is next'));
+  calls[0].reject(new RungError('conflict', 'client_seq: 6 was the last of this device here, 7 is next', { expected: 7 }));
   await clock.pass(0);
   calls[1].resolve({ seq: 1 });
   await settled();
@@ -511,7 +511,7 @@ test('two tabs that count against each other make a pause; another conflict is f
   const sent = client.sendMessage({ conversation: 'c', body: 'x' });
   const { calls } = ws.last;
   for (let i = 0; i < 4; i++) {
-    calls.at(-1).reject(new RungError('conflict', `client_seq: ${i + 6} was the last of this device here, ${i + 7} is next`));
+    calls.at(-1).reject(new RungError('conflict', `client_seq: ${i + 6} was the last of this device here, ${i + 7} is next`, { expected: i + 7 }));
     await clock.pass(0);
   }
   assert.equal(calls.length, 4);

@@ -40,6 +40,7 @@ export class Refusal extends Error {
     this.code = error?.code;
     this.text = error?.message;
     this.retryAfterMs = error?.retry_after_ms;
+    this.expected = error?.expected;
   }
 }
 

@@ -12,14 +12,15 @@ export class RungError extends Error {
   /**
    * @param {string} code
    * @param {string} [message]
-   * @param {{status?: number, retryAfterMs?: number, cause?: unknown}} [more]
+   * @param {{status?: number, retryAfterMs?: number, expected?: number, cause?: unknown}} [more]
    */
-  constructor(code, message = code, { status, retryAfterMs, cause } = {}) {
+  constructor(code, message = code, { status, retryAfterMs, expected, cause } = {}) {
     super(message, { cause });
     this.name = 'RungError';
     this.code = code;
     this.status = status;
     this.retryAfterMs = retryAfterMs;
+    this.expected = expected; // a conflict: the next client_seq
   }
 
   get retryable() {
@@ -31,8 +32,8 @@ export class RungError extends Error {
     return this.code === 'unauthorized' || this.code === 'token_expired';
   }
 
-  /** From the wire's `{code, message, retry_after_ms?}`. */
-  static from({ code = 'internal', message, retry_after_ms } = {}, status) {
-    return new RungError(code, message, { status, retryAfterMs: retry_after_ms });
+  /** From the wire's `{code, message, retry_after_ms?, expected?}`. */
+  static from({ code = 'internal', message, retry_after_ms, expected } = {}, status) {
+    return new RungError(code, message, { status, retryAfterMs: retry_after_ms, expected });
   }
 }

@@ -149,9 +149,8 @@ export class Outbox {
 
   /* The server counts on from what it has of this device: an earlier page, another tab. */
   #recount({ lane, params }, error) {
-    const next = /^client_seq: .*?(\d+) is next/.exec(error.message)?.[1];
-    if (error.code !== 'conflict' || next === undefined || params.client_seq !== undefined) return false;
-    lane.next = Number(next);
+    if (error.code !== 'conflict' || error.expected === undefined || params.client_seq !== undefined) return false;
+    lane.next = error.expected;
     lane.miscounts++;
     return true;
   }
