@@ -71,6 +71,9 @@ rule 'what is spoken both ways does not know what carries it' \
 rule 'what the files of the WebSocket host share stays among them' \
     'transports/ws_host_inside\.h' \
     $(files | grep -vE '^transports/ws_(host|receive)\.c$')
+rule 'what the files of the TCP host share stays among them' \
+    'transports/tcp_host_inside\.h' \
+    $(files | grep -vE '^transports/tcp_(host|receive)\.c$')
 rule 'only the hosts and request.c look into a request' \
     'transports/request_inside\.h' \
     $(files ! -path 'transports/request.c' | grep -vE "^($http|$direct)$")

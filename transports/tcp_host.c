@@ -1,10 +1,10 @@
-/* Lines over bare TCP on a worker's loop. */
-#include "transports/tcp_host.h"
+/* Lines over bare TCP on a worker's loop: its peers, what is sent to them, and
+ * their end. */
+#include "transports/tcp_host_inside.h"
 
 #include "server/base/clock.h"
 #include "server/method.h"
 #include "server/socket.h"
-#include "server/utf8.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -12,16 +12,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define RECEIVE_BYTES (16u << 10) /* of a read */
 #define CLOSING_MS 3000
 #define LAST_LINE_MAX 512
-
-struct tcp_host {
-    struct worker *worker;
-    struct list peers;
-    struct list later; /* peers with something to read or to flush */
-    char received[RECEIVE_BYTES];
-};
 
 /* --- its end -------------------------------------------------------------- */
 
@@ -266,90 +258,13 @@ static const struct peer_wire tcp_wire = {
     .kill = tcp_kill,
 };
 
-/* --- receiving ------------------------------------------------------------ */
-
-static void hear(struct tcp_peer *tcp, struct span line)
-{
-    struct peer *peer = &tcp->peer;
-
-    if (utf8_valid(line.data, line.size))
-        peer->handler->text(peer, line);
-    else
-        tcp_close(peer, 1007, "text must be UTF-8");
-}
-
-static void take(struct tcp_peer *tcp, const char *data, size_t size)
-{
-    struct peer *peer = &tcp->peer;
-    size_t most = peer->worker->config->max_message_bytes;
-    enum lines_found found = LINES_LINE;
-    struct span line;
-
-    metrics_add(peer->worker->metrics.received_bytes, size);
-    while (!peer->close_code && found == LINES_LINE) {
-        found = tcp_lines_next(&tcp->lines, most, &data, &size, &line);
-        if (found == LINES_LINE)
-            hear(tcp, line);
-    }
-    if (found == LINES_FOREIGN)
-        tcp_close(peer, 1002,
-                  "JSON is spoken here, an object a line; HTTP has another "
-                  "port");
-    else if (found == LINES_TOO_LARGE)
-        tcp_close(peer, 1009, "the line is too large");
-    else if (found == LINES_NO_MEMORY)
-        tcp_close(peer, 1013, "out of memory");
-}
-
-/* The peer says no more. What it has asked for is answered. */
-static void hear_end(struct tcp_peer *tcp)
-{
-    struct peer *peer = &tcp->peer;
-    struct span line;
-
-    tcp->unread = false;
-    if (tcp->told) {
-        tcp_kill(peer);
-        return;
-    }
-    if (!peer->close_code && tcp_lines_rest(&tcp->lines, &line))
-        hear(tcp, line);
-    if (!peer->close_code)
-        peer->handler->closing(peer, PEER_NO_CODE);
-}
-
-/* One read of a turn; what it leaves is for the next. */
-static void read_some(struct tcp_peer *tcp)
-{
-    struct tcp_host *host = tcp->host;
-    ssize_t size;
-
-    do {
-        size =
-            recv(tcp->fd, host->received, sizeof(host->received), MSG_DONTWAIT);
-    } while (size < 0 && errno == EINTR);
-    if (size < 0 && errno == EAGAIN) {
-        tcp->unread = false;
-    } else if (size < 0) {
-        tcp_kill(&tcp->peer);
-    } else if (size == 0) {
-        hear_end(tcp);
-    } else {
-        /* A short read has emptied the socket: more comes with a new edge. */
-        tcp->unread = tcp->ended || size == (ssize_t)sizeof(host->received);
-        take(tcp, host->received, (size_t)size);
-        if (tcp->unread)
-            tcp_flush_later(&tcp->peer);
-    }
-}
+/* --- its life ------------------------------------------------------------- */
 
 static void go_on_reading(struct tcp_peer *tcp)
 {
     if (tcp->unread && !tcp->paused && !tcp->killed)
-        read_some(tcp);
+        tcp_read_some(tcp);
 }
-
-/* --- its life ------------------------------------------------------------- */
 
 /* There is room in the socket again. */
 static void drain_rest(struct tcp_peer *tcp)
