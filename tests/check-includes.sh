@@ -74,6 +74,9 @@ rule 'what the files of the WebSocket host share stays among them' \
 rule 'what the files of the TCP host share stays among them' \
     'transports/tcp_host_inside\.h' \
     $(files | grep -vE '^transports/tcp_(host|receive)\.c$')
+rule 'what the files of a Socket.IO client share stays among them' \
+    'transports/sio_inside\.h' \
+    $(files | grep -vE '^transports/sio_(client|connect|hear)\.c$')
 rule 'only the hosts and request.c look into a request' \
     'transports/request_inside\.h' \
     $(files ! -path 'transports/request.c' | grep -vE "^($http|$direct)$")
