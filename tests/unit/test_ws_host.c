@@ -83,7 +83,6 @@ static void gone(struct peer *peer)
 static const struct ws_handler handler = {
     .path = "/v1/ws", .create = make, .peer = {.gone = gone}};
 
-extern const struct ws_handler *const ws_handlers[];
 const struct ws_handler *const ws_handlers[] = {&handler, NULL};
 
 /* --- the story -------------------------------------------------------------- */
