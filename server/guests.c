@@ -25,7 +25,7 @@ struct address {
 
 struct guest {
     struct address address;
-    size_t connections;
+    size_t connections, sessions;
     bool hashed;
     UT_hash_handle hh;
 };
@@ -145,12 +145,20 @@ static bool is_counted(struct guests *guests, int fd)
            atomic_load_explicit(&guests->by_fd[fd], memory_order_relaxed);
 }
 
-static void one_less(struct guests *guests, struct guest *guest)
+static void maybe_forget(struct guests *guests, struct guest *guest)
 {
-    if (!guest || --guest->connections)
+    if (guest->connections || guest->sessions)
         return;
     HASH_DEL(guests->all, guest);
     mem_free(guest);
+}
+
+static void one_less(struct guests *guests, struct guest *guest)
+{
+    if (!guest)
+        return;
+    guest->connections--;
+    maybe_forget(guests, guest);
 }
 
 void guests_move(struct guests *guests, int fd, int old)
@@ -201,5 +209,33 @@ void guests_let_go(struct guests *guests, struct guest *guest)
         return;
     uv_mutex_lock(&guests->lock);
     one_less(guests, guest);
+    uv_mutex_unlock(&guests->lock);
+}
+
+bool guests_begin_session(struct guests *guests, int fd, uint64_t most,
+                          struct guest **out)
+{
+    struct guest *guest;
+    bool welcome = true;
+
+    *out = NULL;
+    if (!most || !is_counted(guests, fd))
+        return true;
+    uv_mutex_lock(&guests->lock);
+    guest = guests->by_fd[fd];
+    welcome = guest->sessions < most;
+    guest->sessions += welcome;
+    uv_mutex_unlock(&guests->lock);
+    *out = welcome ? guest : NULL;
+    return welcome;
+}
+
+void guests_end_session(struct guests *guests, struct guest *guest)
+{
+    if (!guest)
+        return;
+    uv_mutex_lock(&guests->lock);
+    guest->sessions--;
+    maybe_forget(guests, guest);
     uv_mutex_unlock(&guests->lock);
 }

@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 
 struct guests;
+struct guest;
 
 MUST_CHECK enum err guests_create(struct guests **out);
 void guests_destroy(struct guests *guests); /* NULL: nothing */
@@ -35,10 +36,16 @@ void guests_leave(struct guests *guests, int fd);
  * so, and the number may be somebody else's by then. So the connection is held
  * apart from it before it is given away: it counts, under no descriptor, until
  * it is let go or put back. NULL: it was not counted. */
-struct guest;
 MUST_CHECK struct guest *guests_hold(struct guests *guests, int fd);
 void guests_put_back(struct guests *guests, struct guest *guest,
                      int fd); /* negative: let go */
 void guests_let_go(struct guests *guests, struct guest *guest);
+
+/* A session that outlives its connections, begun by the address that is counted
+ * under `fd`: of sessions it may have `most`, too. False: it has; *out NULL:
+ * they are not counted. */
+bool guests_begin_session(struct guests *guests, int fd, uint64_t most,
+                          struct guest **out);
+void guests_end_session(struct guests *guests, struct guest *guest);
 
 #endif

@@ -34,6 +34,8 @@ enum carried_by {
     M(connections, gauge, "open TCP connections")                              \
     M(accepted, counter, "accepted TCP connections")                           \
     M(refused, counter, "connections refused by a limit or a bad head")        \
+    M(socketio_refused, counter,                                               \
+      "Socket.IO sessions refused for there are many of the address")          \
     M(requests, counter, "HTTP requests and ws method frames")                 \
     M(sent_bytes, counter, "bytes of answers, streams and frames sent")        \
     M(received_bytes, counter, "bytes of request bodies and ws frames")        \

@@ -92,10 +92,16 @@ static bool left(const struct request *request)
     return direct->left || direct->broken;
 }
 
+static int fd_of(const struct request *request)
+{
+    return container_of(request, struct direct, request)->fd;
+}
+
 const struct backend direct_backend = {
     .reply = reply,
     .answer = answer,
     .park = park,
     .take = take,
     .left = left,
+    .fd = fd_of,
 };

@@ -3,6 +3,8 @@
  * the same two mailboxes, so they arrive in the order in which they left. */
 #include "transports/eio_carry.h"
 
+#include "server/guests.h"
+
 #include <string.h>
 
 /* --- home ---------------------------------------------------------------- */
@@ -10,6 +12,7 @@
 static void exchange_free(struct eio_exchange *exchange)
 {
     eio_ask_fini(&exchange->ask);
+    guests_end_session(exchange->home->server->guests, exchange->guest);
     buf_fini(&exchange->copy);
     buf_fini(&exchange->answer);
     mem_free(exchange);

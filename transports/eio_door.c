@@ -3,6 +3,7 @@
 #include "transports/eio_door.h"
 
 #include "server/base/clock.h"
+#include "server/guests.h"
 #include "server/origin.h"
 #include "server/response.h"
 #include "server/socket.h"
@@ -13,6 +14,8 @@
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
+
+#define GREEDY_RETRY_MS 5000
 
 /* --- errors -------------------------------------------------------------- */
 
@@ -218,20 +221,54 @@ static void answer_options(struct request *request)
     mem_free(fields);
 }
 
+/* A handshake takes a place of its address, for a session outlives the
+ * connection by which it was begun. False: it has none left. */
+static bool take_place(struct request *request, const struct eio_ask *ask,
+                       struct guest **out)
+{
+    const struct worker *worker = request_worker(request);
+
+    *out = NULL;
+    return ask->sid[0] || !ask->get || ask->websocket ||
+           guests_begin_session(worker->server->guests, request_fd(request),
+                                worker->config->max_connections_per_address,
+                                out);
+}
+
+static void refuse_greedy(struct request *request, struct eio_ask *ask)
+{
+    struct worker *worker = request_worker(request);
+    struct failure why;
+
+    eio_ask_fini(ask);
+    metrics_add(worker->metrics.socketio_refused, 1);
+    fail(&why, ERR_RATE_LIMITED, "more than %llu sessions of this address",
+         (unsigned long long)worker->config->max_connections_per_address);
+    why.retry_after_ms = GREEDY_RETRY_MS;
+    request_fail(request, &why);
+}
+
 /* It came with an exchange when its body came late. */
 static void carry(struct request *request, struct eio_ask *ask)
 {
     struct eio_exchange *exchange = request_expected(request);
+    struct guest *guest;
 
+    if (!take_place(request, ask, &guest)) {
+        refuse_greedy(request, ask);
+        return;
+    }
     if (!exchange)
         exchange = eio_exchange_create(request_worker(request), ask);
     else
         eio_ask_fini(ask);
     if (exchange) {
+        exchange->guest = guest;
         eio_exchange_run(exchange, request);
     } else {
         struct failure why;
 
+        guests_end_session(request_worker(request)->server->guests, guest);
         fail_plain(&why, ERR_NOMEM);
         request_fail(request, &why);
     }

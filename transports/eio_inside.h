@@ -78,8 +78,9 @@ struct eio_exchange {
     bool ended;              /* home: answered, or given up */
 
     struct eio_ask ask;
-    struct span body; /* borrowed, or … */
-    struct buf copy;  /* … of it */
+    struct guest *guest; /* of a handshake: its session's, until there is one */
+    struct span body;    /* borrowed, or … */
+    struct buf copy;     /* … of it */
 
     /* there: */
     struct eio_session *session; /* that it waits for or posts to, or NULL */
@@ -134,6 +135,7 @@ struct eio_session {
     bool held;              /* not to be read */
     bool broken;            /* to be ended by the turn */
     struct buf params;      /* eio_param()'s */
+    struct guest *guest;    /* who began it by a request */
     struct list dirty;
     UT_hash_handle hh;
     char sid[EIO_SID_CHARS + 1];

@@ -17,6 +17,10 @@ static void begin(struct eio_host *host, struct eio_exchange *exchange)
         eio_refuse(exchange, EIO_UNSUPPORTED_VERSION);
     } else {
         session = host->draining ? NULL : eio_session_create(host, ask);
+        if (session) {
+            session->guest = exchange->guest;
+            exchange->guest = NULL;
+        }
         if (!session || !eio_session_open(session)) {
             eio_answer(exchange, 503, "application/json", SPAN("{}"));
             return;

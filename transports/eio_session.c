@@ -7,6 +7,7 @@
 #include "transports/eio_inside.h"
 
 #include "server/base/clock.h"
+#include "server/guests.h"
 
 #include <assert.h>
 #include <string.h>
@@ -285,6 +286,7 @@ void eio_session_free(struct eio_session *session)
     list_remove(&session->dirty);
     eio_queue_free(session);
     buf_fini(&session->params);
+    guests_end_session(session->host->worker->server->guests, session->guest);
     mem_free(session);
 }
 

@@ -110,10 +110,16 @@ static bool left(const struct request *request)
     return container_of(request, struct exchange, request)->connection->left;
 }
 
+static int fd_of(const struct request *request)
+{
+    return container_of(request, struct exchange, request)->connection->fd;
+}
+
 const struct backend http_backend = {
     .reply = reply,
     .answer = answer,
     .park = connection_park,
     .take = connection_take,
     .left = left,
+    .fd = fd_of,
 };

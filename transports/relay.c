@@ -26,6 +26,7 @@ struct relay {
     struct worker *worker;
     struct side peer, inner;
     struct wheel_node deadline; /* of the last bytes, once inner has ended */
+    bool lingers;               /* … which has come */
     struct list link;           /* worker->relays */
 };
 
@@ -41,9 +42,7 @@ static void close_side(struct side *side, bool answered)
 
 static void relay_end(struct relay *relay, bool answered)
 {
-    struct worker *worker = relay->worker;
-
-    guests_leave(worker->server->guests, relay->peer.fd);
+    guests_leave(relay->worker->server->guests, relay->peer.fd);
     close_side(&relay->peer, answered);
     close_side(&relay->inner, false);
     wheel_disarm(&relay->deadline);
@@ -137,6 +136,26 @@ static bool watch_anew(struct side *side)
     return !poller_add(poller, side->fd, EVENTS, &side->watch);
 }
 
+/* The stand-in, which counted for the address, has ended, and the peer has not
+ * taken the last bytes yet. It is in already, whatever the limit. */
+static void linger(struct relay *relay)
+{
+    const struct config *config = relay->worker->config;
+    struct sockaddr_storage from;
+    socklen_t size = sizeof(from);
+
+    if (relay->lingers)
+        return;
+    relay->lingers = true;
+    wheel_arm(&relay->worker->wheel, &relay->deadline,
+              clock_mono_ms() + config->body_timeout_ms);
+    if (!getpeername(relay->peer.fd, (struct sockaddr *)&from, &size))
+        (void)guests_enter(relay->worker->server->guests, relay->peer.fd,
+                           (struct sockaddr *)&from,
+                           config->max_connections_per_address ? UINT64_MAX
+                                                               : 0);
+}
+
 static void ready(struct watch *watch, uint32_t events)
 {
     struct relay *relay = container_of(watch, struct side, watch)->relay;
@@ -149,8 +168,7 @@ static void ready(struct watch *watch, uint32_t events)
              (out == MOVED_SOME && !watch_anew(inner)))
         relay_end(relay, false);
     else if (watch == &inner->watch && (events & POLLER_GONE))
-        wheel_arm(&relay->worker->wheel, &relay->deadline,
-                  clock_mono_ms() + relay->worker->config->body_timeout_ms);
+        linger(relay);
 }
 
 static enum err side_init(struct side *side, struct relay *relay, int fd)
@@ -181,6 +199,7 @@ int relay_open(struct worker *worker, int fd, struct span read)
     if (side_init(&relay->peer, relay, fd))
         goto remove_inner;
     list_append(&worker->relays, &relay->link);
+    guests_move(worker->server->guests, pair[1], fd);
     return pair[1];
 
 remove_inner:

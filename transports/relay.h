@@ -7,7 +7,8 @@
  *          counts as disconnected.
  * Threads  the worker's loop; the stand-in may be read by another.
  * Memory   a relay ends by itself with either of its sockets. The stand-in
- *          counts as the connection; the address is a guest until the end.
+ *          counts as the connection, also of its address; when it has ended,
+ *          the peer's socket does, for as long as the last bytes take.
  */
 #ifndef RUNG_RELAY_H
 #define RUNG_RELAY_H

@@ -148,6 +148,11 @@ bool request_left(const struct request *request)
     return request->backend->left(request);
 }
 
+int request_fd(const struct request *request)
+{
+    return request->backend->fd(request);
+}
+
 int request_take(struct request *request)
 {
     assert(request->stage == STAGE_ROUTED);

@@ -77,6 +77,8 @@ void request_park(struct request *request, void (*gone)(void *owner),
 /* The same for a method call, which is waited for and answers whether the peer
  * is still there or not. Does nothing when it has answered. */
 void request_park_call(struct request *request);
+/* Its connection's, as guests.h counts it; borrowed. */
+int request_fd(const struct request *request);
 /* Whether its peer has said that it is done, and so may not hear the answer. */
 bool request_left(const struct request *request);
 

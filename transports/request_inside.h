@@ -33,6 +33,7 @@ struct backend {
     void (*park)(struct request *request); /* it is STAGE_PARKED already */
     int (*take)(struct request *request);
     bool (*left)(const struct request *request); /* while it is parked */
+    int (*fd)(const struct request *request);
 };
 
 struct request {

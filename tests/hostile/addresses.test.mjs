@@ -87,6 +87,42 @@ story('an address has its share, again and again', {
   }
 });
 
+const begin = 'GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\n';
+const handshakes = {
+  'a new connection': () => `${begin}\r\n`,
+  'a connection that says it closes': () => `${begin}Connection: close\r\n\r\n`,
+  'a kept connection, handed on': () => 'HEAD / HTTP/1.1\r\nHost: x\r\n\r\n' +
+    `${begin}\r\n`,
+  'one handed on behind its first request': () => `${page}HEAD / HTTP/1.1\r\n` +
+    `Host: x\r\n\r\n${begin}\r\n`,
+};
+
+story('sessions outlive connections, and an address has its share of them', {
+  over: Object.keys(handshakes),
+  env: { ...limited, RUNG_HEADER_TIMEOUT_MS: '600000', // nobody comes in
+         RUNG_SOCKETIO_PING_INTERVAL_MS: '600000' },
+}, async (scene) => {
+  const refused = () => scene.server.metric('rung_socketio_refused_total');
+  const before = await refused();
+  const host = Object.keys(handshakes).indexOf(scene.transport); // one each
+  const opened = async (address = `127.0.1.${host + 1}`) => {
+    const one = guest(scene, handshakes[scene.transport](), address);
+    await eventually(() => /"sid":|more than 6 sessions/.test(one.text),
+                     'an answer to the handshake');
+    one.socket.resetAndDestroy();
+    await eventually(async () =>
+      await scene.server.metric('rung_connections') <= 1, 'it has gone');
+    return one.text;
+  };
+
+  for (let i = 0; i < most; i++)
+    assert.match(await opened(), /"sid":/);
+  assert.equal(await refused(), before);
+  assert.match(await opened(), /429 .*"rate_limited".*more than 6 sessions/s);
+  assert.equal(await refused(), before + 1);
+  assert.match(await opened(`127.0.2.${host + 1}`), /"sid":/);
+});
+
 scenario('a thousand from one address leave the others alone', {
   env: { RUNG_MAX_CONNECTIONS_PER_ADDRESS: '50' },
 }, async (scene) => {

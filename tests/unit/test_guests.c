@@ -105,6 +105,29 @@ static void who_is_put_back_leaves_with_the_descriptor(void **state)
     guests_destroy(guests);
 }
 
+static void sessions_are_counted_apart_and_outlive_connections(void **state)
+{
+    struct guests *guests = given_guests();
+    struct guest *first, *second;
+
+    (void)state;
+    assert_true(enters_alone(guests, 5, "10.0.0.1"));
+    assert_true(guests_begin_session(guests, 5, 1, &first));
+    assert_non_null(first);
+    assert_false(guests_begin_session(guests, 5, 1, &second));
+    guests_leave(guests, 5);
+    assert_true(enters_alone(guests, 6, "10.0.0.1"));
+    assert_false(guests_begin_session(guests, 6, 1, &second));
+    guests_end_session(guests, first);
+    assert_true(guests_begin_session(guests, 6, 1, &second));
+    guests_leave(guests, 6);
+    guests_end_session(guests, second);
+    assert_true(guests_begin_session(guests, 6, 1, &second)); /* nobody's */
+    assert_null(second);
+    guests_end_session(guests, second);
+    guests_destroy(guests);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -113,6 +136,7 @@ int main(void)
         cmocka_unit_test(a_duplicate_counts_in_its_place),
         cmocka_unit_test(who_is_held_counts_whoever_has_the_number_then),
         cmocka_unit_test(who_is_put_back_leaves_with_the_descriptor),
+        cmocka_unit_test(sessions_are_counted_apart_and_outlive_connections),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
