@@ -95,14 +95,22 @@ static void arm(struct eio_session *session)
               session->expires_ms ? session->expires_ms : session->ping_ms);
 }
 
-/* Protocol 4: the server asks; protocol 3: the client does. */
-static void start_beating(struct eio_session *session)
+/* Pings keep their rhythm, however late the wheel and the answers are: else
+ * every one would push the next. */
+static uint64_t next_ping_ms(const struct eio_session *session)
 {
     uint64_t now = clock_mono_ms();
     uint64_t interval_ms = session->options.ping_interval_ms;
+    uint64_t next = session->ping_ms + interval_ms;
 
+    return session->pinged && next > now ? next : now + interval_ms;
+}
+
+/* Protocol 4: the server asks; protocol 3: the client does. */
+static void start_beating(struct eio_session *session)
+{
+    session->ping_ms = next_ping_ms(session);
     session->pinged = false;
-    session->ping_ms = now + interval_ms;
     session->expires_ms =
         session->protocol == EIO_PROTOCOL_4
             ? 0

@@ -57,3 +57,16 @@ test('a WebSocket without a pong is closed', async () => {
   assert.equal(await channel.receive(), '2');
   assert.equal(await channel.receive(), undefined);
 });
+
+test('a ping does not wait longer because the one before was late', async () => {
+  const hasty = await givenServer({ 'ping-interval': 300,
+                                    'connect-timeout': 1000 });
+  const session = await Polling.open(hasty, { path: '/socket.io/' });
+  const heard = await session.receive();
+  while (heard.length < 3) {
+    await session.send('3');
+    heard.push(...await session.receive());
+  }
+  assert.deepEqual(heard, ['2', '2', '2'], 'the end of a second comes later');
+  await hasty.finish();
+});
