@@ -162,6 +162,7 @@ struct eio_exchange *eio_exchange_create(struct worker *home,
         eio_ask_fini(ask);
         return NULL;
     }
+    eio_exchange_init(exchange);
     exchange->ask = *ask;
     exchange->home = home;
     exchange->there = eio_owner(home, ask);

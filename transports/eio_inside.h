@@ -49,6 +49,7 @@ struct eio_host {
     struct eio_session *sessions; /* uthash, by sid */
     size_t count;                 /* of them */
     struct list dirty;            /* with something to send, or to be freed */
+    struct list leaving;          /* POSTs that wait: eio_poll.c */
     struct buf scratch;           /* of one packet that is read */
     struct buf text;              /* of one answer, or frame */
     bool draining;
@@ -86,6 +87,8 @@ struct eio_exchange {
     struct eio_session *session; /* that it waits for or posts to, or NULL */
     bool refused;                /* it came while another was under way */
     bool asked, answered;
+    struct list leaving;        /* it closed its session, whose poll … */
+    struct wheel_node patience; /* … may be about to come */
 
     int status;
     const char *type;
@@ -181,6 +184,12 @@ void eio_take_left(struct eio_exchange *exchange);
 void eio_poll_flush(struct eio_session *session);
 /* … or just that. */
 void eio_poll_release(struct eio_session *session, enum eio_type type);
+/* … whatever session it was of. False: no memory; it is refused. */
+bool eio_poll_tell(struct eio_host *host, struct eio_exchange *poll,
+                   enum eio_type type);
+/* There: nobody waits any more for the poll of a session that was closed. */
+void eio_leave_all(struct eio_host *host);
+void eio_exchange_init(struct eio_exchange *exchange);
 
 /* --- WebSocket: eio_ws.c ---------------------------------------------------
  */

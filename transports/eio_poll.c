@@ -1,6 +1,12 @@
 /* Polling: what a GET and a POST of a session do to it. */
 #include "transports/eio_inside.h"
 
+#include "server/base/clock.h"
+
+#include <string.h>
+
+#define LEAVING_MS 100 /* for a poll that another worker, or nobody, has read */
+
 /* A handshake. */
 static void begin(struct eio_host *host, struct eio_exchange *exchange)
 {
@@ -83,20 +89,89 @@ static bool hear_body(struct eio_session *session,
     return sound;
 }
 
+/* As the reference server says it. */
+static void say_ok(struct eio_exchange *exchange)
+{
+    eio_answer(exchange, 200, "text/html", SPAN("ok"));
+}
+
+/* --- leaving --------------------------------------------------------------
+ *
+ * A client that closes its session has a poll out. It may be read behind the
+ * POST that closes: then the POST is answered when the poll is released. */
+
+static void stop_leaving(struct eio_exchange *exchange)
+{
+    list_remove(&exchange->leaving);
+    wheel_disarm(&exchange->patience);
+}
+
+static void leave(struct eio_exchange *exchange)
+{
+    stop_leaving(exchange);
+    say_ok(exchange);
+}
+
+static void no_poll_came(struct wheel_node *node)
+{
+    leave(container_of(node, struct eio_exchange, patience));
+}
+
+void eio_exchange_init(struct eio_exchange *exchange)
+{
+    list_init(&exchange->leaving);
+    wheel_node_init(&exchange->patience, no_poll_came);
+}
+
+void eio_leave_all(struct eio_host *host)
+{
+    while (!list_empty(&host->leaving))
+        leave(container_of(host->leaving.next, struct eio_exchange, leaving));
+}
+
+static void wait_for_poll(struct eio_host *host, struct eio_exchange *exchange)
+{
+    list_append(&host->leaving, &exchange->leaving);
+    wheel_arm(&host->worker->wheel, &exchange->patience,
+              clock_mono_ms() + LEAVING_MS);
+}
+
+/* Whether this is the poll that was waited for. */
+static bool release_late(struct eio_host *host, struct eio_exchange *poll)
+{
+    list_each (link, &host->leaving) {
+        struct eio_exchange *exchange =
+            container_of(link, struct eio_exchange, leaving);
+
+        if (strcmp(exchange->ask.sid, poll->ask.sid) != 0 ||
+            exchange->ask.server != poll->ask.server ||
+            exchange->ask.protocol != poll->ask.protocol)
+            continue;
+        (void)eio_poll_tell(host, poll, EIO_NOOP);
+        leave(exchange);
+        return true;
+    }
+    return false;
+}
+
 static void post(struct eio_session *session, struct eio_exchange *exchange)
 {
+    struct eio_host *host = session->host;
+    bool polled = session->poll != NULL;
+
     if (session->post) {
         eio_session_end(session, EIO_CLOSE);
         eio_refuse(exchange, EIO_BAD_REQUEST);
         return;
     }
-    if (hear_body(session, exchange)) {
-        /* As the reference server says it. */
-        eio_answer(exchange, 200, "text/html", SPAN("ok"));
-        return;
+    if (!hear_body(session, exchange)) {
+        eio_session_end(session, EIO_CLOSE);
+        eio_refuse(exchange, EIO_BAD_REQUEST);
+    } else if (session->state == EIO_CLOSED && !polled && !host->draining) {
+        wait_for_poll(host, exchange);
+    } else {
+        say_ok(exchange);
     }
-    eio_session_end(session, EIO_CLOSE);
-    eio_refuse(exchange, EIO_BAD_REQUEST);
 }
 
 /* --- exchanges ----------------------------------------------------------- */
@@ -124,6 +199,8 @@ void eio_take(struct eio_host *host, struct eio_exchange *exchange)
         return;
     }
     session = eio_session_find(host, ask->sid);
+    if (!session && ask->get && !ask->websocket && release_late(host, exchange))
+        return;
     if (!session || session->server != ask->server)
         eio_refuse(exchange, EIO_UNKNOWN_SID);
     else if (session->over_ws != ask->websocket || ask->websocket ||
@@ -158,6 +235,7 @@ void eio_take_left(struct eio_exchange *exchange)
 
     exchange->answered = true; /* there is nobody to be answered */
     exchange->session = NULL;
+    stop_leaving(exchange);
     if (!session)
         return;
     if (session->poll == exchange)

@@ -147,22 +147,29 @@ static enum eio_form form_of(const struct eio_session *session)
     return EIO_FORM_TEXT;
 }
 
-static void answer_poll(struct eio_session *session, enum eio_form form)
+static bool answer_poll(struct eio_host *host, struct eio_exchange *poll,
+                        enum eio_form form)
+{
+    struct buf *text = &host->text;
+
+    if (!buf_status(text)) {
+        eio_answer(poll, 200, eio_answer_type(form),
+                   (struct span){text->data, text->size});
+        return true;
+    }
+    eio_refuse(poll, EIO_BAD_REQUEST);
+    buf_fini(text);
+    buf_init(text, SIZE_MAX / 2);
+    return false;
+}
+
+static struct eio_exchange *take_poll(struct eio_session *session)
 {
     struct eio_exchange *poll = session->poll;
-    struct buf *text = &session->host->text;
 
     session->poll = NULL;
     poll->session = NULL;
-    if (buf_status(text)) {
-        eio_refuse(poll, EIO_BAD_REQUEST);
-        buf_fini(text);
-        buf_init(text, SIZE_MAX / 2);
-        eio_break(session);
-    } else {
-        eio_answer(poll, 200, eio_answer_type(form),
-                   (struct span){text->data, text->size});
-    }
+    return poll;
 }
 
 /* A close packet comes alone: clients hear it before the messages in front of
@@ -188,23 +195,30 @@ void eio_poll_flush(struct eio_session *session)
         drop_first(session);
     }
     eio_answer_end(&answer);
-    answer_poll(session, form);
+    if (!answer_poll(session->host, take_poll(session), form))
+        eio_break(session);
+}
+
+bool eio_poll_tell(struct eio_host *host, struct eio_exchange *poll,
+                   enum eio_type type)
+{
+    const struct eio_ask *ask = &poll->ask;
+    enum eio_form form = ask->jsonp ? EIO_FORM_JSONP : EIO_FORM_TEXT;
+    const struct eio_packet packet = {.type = type};
+    struct eio_answer answer;
+
+    buf_reset(&host->text);
+    eio_answer_begin(&answer, &host->text, ask->protocol, form,
+                     span_of(ask->index), SIZE_MAX / 2);
+    (void)eio_answer_add(&answer, &packet);
+    eio_answer_end(&answer);
+    return answer_poll(host, poll, form);
 }
 
 void eio_poll_release(struct eio_session *session, enum eio_type type)
 {
-    enum eio_form form =
-        session->poll->ask.jsonp ? EIO_FORM_JSONP : EIO_FORM_TEXT;
-    const struct eio_packet packet = {.type = type};
-    struct eio_answer answer;
-
-    buf_reset(&session->host->text);
-    eio_answer_begin(&answer, &session->host->text, session->protocol, form,
-                     span_of(session->poll->ask.index),
-                     session->options.max_payload);
-    (void)eio_answer_add(&answer, &packet); /* the first always fits */
-    eio_answer_end(&answer);
-    answer_poll(session, form);
+    if (!eio_poll_tell(session->host, take_poll(session), type))
+        eio_break(session);
 }
 
 /* --- WebSocket ----------------------------------------------------------- */

@@ -336,6 +336,7 @@ enum err eio_host_create(struct eio_host **out, struct worker *worker)
         return ERR_NOMEM;
     host->worker = worker;
     list_init(&host->dirty);
+    list_init(&host->leaving);
     buf_init(&host->scratch, SIZE_MAX / 2); /* payloads bound it */
     buf_init(&host->text, SIZE_MAX / 2);    /* what waits bounds it */
     *out = host;
@@ -370,6 +371,7 @@ void eio_host_drain(struct eio_host *host)
     struct eio_session *session, *next;
 
     host->draining = true;
+    eio_leave_all(host);
     HASH_ITER(hh, host->sessions, session, next)
     eio_close(session);
 }
@@ -379,6 +381,7 @@ void eio_host_close(struct eio_host *host)
     struct eio_session *session, *next;
 
     host->draining = true;
+    eio_leave_all(host);
     HASH_ITER(hh, host->sessions, session, next)
     eio_session_end(session, EIO_CLOSE);
 }

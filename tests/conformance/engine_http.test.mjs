@@ -373,6 +373,17 @@ describe('what ends a session on polling', () => {
     assertRefused(await session.poll(), 1);
   });
 
+  test('the client says so, and a poll that comes behind is released, too',
+       oursOnly, async () => {
+    const session = await Polling.open(server);
+    const post = session.post('1');
+    const answer = await session.poll();
+    assert.equal(answer.status, 200);
+    assert.equal(answer.text, '6');
+    assert.equal((await post).text, 'ok');
+    assertRefused(await session.poll(), 1);
+  });
+
   test('nothing behind a close packet counts', async () => {
     const session = await Polling.open(server);
     await session.send('4before', '1', '4behind');
