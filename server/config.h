@@ -103,6 +103,8 @@ enum durability { DURABILITY_SYNC, DURABILITY_RELAXED };
       "deliveries that each worker remembers for rung trace; 0: none")         \
     T(stall_ms, NUMBER, "5000", 100, 600000,                                   \
       "/healthz fails when a worker or the sequencer is silent for so long")   \
+    T(queue_wait_ms, NUMBER, "5000", 1000, 600000,                             \
+      "time a message may wait to be stored; then it is refused, overloaded")  \
     T(log_level, CHOICE, "info", 0, 0,                                         \
       "[error|warn|info|debug] the least serious diagnostics that are "        \
       "printed")                                                               \

@@ -45,6 +45,7 @@ struct submission {
     struct failure failure;                      /* err ERR_NONE on success */
     struct submission *next; /* the sequencer's, then the announcement's */
     size_t size;             /* the sequencer's: what it weighs in the queue */
+    uint64_t since_ms;       /* the sequencer's: when it came there */
 };
 
 struct port {

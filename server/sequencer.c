@@ -6,6 +6,7 @@
  */
 #include "server/sequencer.h"
 
+#include "server/backlog.h"
 #include "server/base/clock.h"
 #include "server/base/list.h"
 #include "server/base/mem.h"
@@ -18,8 +19,6 @@
 
 #define GROUP_MAX 4096              /* entries in one commit */
 #define GROUP_MAX_BYTES (32u << 20) /* beyond, the next begins */
-#define QUEUE_MAX 65536
-#define QUEUE_MAX_BYTES (256u << 20)
 #define LIFE_SIGN_MS 200
 
 struct sequencer {
@@ -29,8 +28,7 @@ struct sequencer {
     struct mailbox box;
     struct letter stop, reload;
     atomic_bool stopping;
-    atomic_size_t queue, queue_bytes;
-    size_t max_queue;
+    struct backlog backlog;
     struct metrics metrics;
     uv_loop_t loop;
     uv_thread_t thread;
@@ -102,8 +100,12 @@ static enum err apply_members(struct group *group)
     for (; group->applied < group->count; group->applied++) {
         struct submission *submission = group->members[group->applied];
         size_t start = commit->bytes.size;
-        enum err rc = append_entry(group->append, &submission->entry,
-                                   &submission->applied, &commit->bytes);
+        enum err rc;
+
+        if (submission->failure.err)
+            continue; /* too late */
+        rc = append_entry(group->append, &submission->entry,
+                          &submission->applied, &commit->bytes);
 
         if (rc)
             return rc;
@@ -188,7 +190,8 @@ static void group_tell(struct group *group)
         struct submission *submission = group->members[i];
         size_t port = port_index(sequencer, submission->port);
 
-        applied_failure(&submission->applied, &submission->failure);
+        if (!submission->failure.err)
+            applied_failure(&submission->applied, &submission->failure);
         if (port < options->port_count)
             announcement_answer(group->letters[port], submission);
         else
@@ -278,6 +281,13 @@ static bool group_has_room(const struct group *group, size_t bytes)
                                  group->bytes + bytes <= GROUP_MAX_BYTES);
 }
 
+/* Also after each commit: one turn of the loop may have many. */
+static void show_life(struct sequencer *sequencer)
+{
+    atomic_store_explicit(&sequencer->metrics.heartbeat_ms, clock_mono_ms(),
+                          memory_order_relaxed);
+}
+
 /* Commit what was applied and answer everyone. */
 static void group_end(struct group *group)
 {
@@ -295,8 +305,8 @@ static void group_end(struct group *group)
         group->commit->committed_us = clock_wall_us();
         sequencer->unsynced = true;
     }
-    atomic_fetch_sub(&sequencer->queue, group->count);
-    atomic_fetch_sub(&sequencer->queue_bytes, group->bytes);
+    backlog_leave(&sequencer->backlog, group->count, group->bytes);
+    show_life(sequencer);
     if (group->err) {
         group_fail(group);
     } else {
@@ -315,7 +325,7 @@ static void commit_trim(struct retention_pass *retention,
     struct submission *members[1];
     struct group group = group_begin(sequencer, members);
 
-    atomic_fetch_add(&sequencer->queue, 1);
+    atomic_fetch_add(&sequencer->backlog.count, 1);
     group_add(&group, trim);
     group_apply(&group);
     group_end(&group);
@@ -331,6 +341,7 @@ static void take_config(struct sequencer *sequencer)
         return;
     config_unref(sequencer->config);
     sequencer->config = config;
+    atomic_store(&sequencer->backlog.max_wait_ms, config->queue_wait_ms);
     retention_pass_schedule(&sequencer->retention, config);
 }
 
@@ -347,6 +358,7 @@ static void close_handle(uv_handle_t *handle, void *arg)
 static void group_take(struct group *group, struct letter **oldest, bool *stop)
 {
     struct sequencer *sequencer = group->sequencer;
+    uint64_t now = clock_mono_ms();
 
     for (struct letter *next; *oldest; *oldest = next) {
         next = (*oldest)->next;
@@ -360,6 +372,7 @@ static void group_take(struct group *group, struct letter **oldest, bool *stop)
 
             if (!group_has_room(group, submission->size))
                 return;
+            (void)backlog_too_late(&sequencer->backlog, submission, now);
             group_add(group, submission);
         }
     }
@@ -394,10 +407,7 @@ static void receive(struct mailbox *box, struct letter *oldest)
 
 static void life_sign(uv_timer_t *timer)
 {
-    struct sequencer *sequencer = timer->data;
-
-    atomic_store_explicit(&sequencer->metrics.heartbeat_ms, clock_mono_ms(),
-                          memory_order_relaxed);
+    show_life(timer->data);
 }
 
 static void sync_store(uv_timer_t *timer)
@@ -469,7 +479,8 @@ enum err sequencer_start(struct sequencer **out,
         return fail_plain(why, ERR_NOMEM);
     sequencer->options = *options;
     sequencer->config = config_ref(options->config);
-    sequencer->max_queue = options->max_queue ? options->max_queue : QUEUE_MAX;
+    backlog_init(&sequencer->backlog, options->max_queue,
+                 options->config->queue_wait_ms);
     sequencer->metrics.heartbeat_ms = clock_mono_ms(); /* before its first */
     sequencer->retention.metrics = &sequencer->metrics;
     sequencer->retention.commit = commit_trim;
@@ -497,33 +508,21 @@ free_sequencer:
     return fail_plain(why, rc);
 }
 
-/* The queue takes at least one, however large. */
-static bool take_room(struct sequencer *sequencer, size_t size)
-{
-    size_t waiting = atomic_fetch_add(&sequencer->queue, 1);
-    size_t bytes = atomic_fetch_add(&sequencer->queue_bytes, size);
-
-    if (waiting < sequencer->max_queue &&
-        (!bytes || bytes + size <= QUEUE_MAX_BYTES))
-        return true;
-    atomic_fetch_sub(&sequencer->queue, 1);
-    atomic_fetch_sub(&sequencer->queue_bytes, size);
-    return false;
-}
-
 enum err sequencer_submit(struct sequencer *sequencer,
                           struct submission *submission, struct failure *why)
 {
+    enum err rc;
+
     if (atomic_load_explicit(&sequencer->stopping, memory_order_relaxed))
         return fail(why, ERR_UNAVAILABLE, "the server is stopping");
     submission->size = sizeof *submission + submission->entry.body.size +
                        submission->entry.users.size;
-    if (!take_room(sequencer, submission->size)) {
-        fail(why, ERR_OVERLOADED, "too many messages are waiting to be stored");
-        if (why)
-            why->retry_after_ms = 500 + (uint32_t)random_below(1000);
-        return ERR_OVERLOADED;
-    }
+    rc = backlog_enter(&sequencer->backlog, submission,
+                       atomic_load_explicit(&sequencer->metrics.heartbeat_ms,
+                                            memory_order_relaxed),
+                       why);
+    if (rc)
+        return rc;
     submission->failure.err = ERR_NONE;
     mailbox_post(&sequencer->box, &submission->letter);
     return ERR_NONE;
@@ -547,7 +546,8 @@ struct metrics *sequencer_metrics(struct sequencer *sequencer)
 
 size_t sequencer_queue(const struct sequencer *sequencer)
 {
-    return atomic_load_explicit(&sequencer->queue, memory_order_relaxed);
+    return atomic_load_explicit(&sequencer->backlog.count,
+                                memory_order_relaxed);
 }
 
 void sequencer_reload(struct sequencer *sequencer, struct config *config)

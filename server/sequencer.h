@@ -27,7 +27,7 @@ struct sequencer_options {
     struct config *config;
     struct port **ports; /* borrowed array, outlives the sequencer */
     size_t port_count;
-    size_t max_queue; /* submissions waiting; 0: 65536. In bytes: 256 MiB */
+    size_t max_queue; /* submissions waiting; 0: as in server/backlog.h */
     /* On the sequencer's thread, once: the store has ended all use until it is
      * opened again (store_usable()). May be NULL. */
     void (*lost)(void *arg);
@@ -36,8 +36,10 @@ struct sequencer_options {
 MUST_CHECK enum err sequencer_start(struct sequencer **out,
                                     const struct sequencer_options *options,
                                     struct failure *why);
-/* ERR_OVERLOADED (with retry_after_ms) when the queue is full, ERR_UNAVAILABLE
- * when stopping: then done() is not called. */
+/* ERR_OVERLOADED (with retry_after_ms) when the queue is full or nothing has
+ * been finished for queue_wait_ms, ERR_UNAVAILABLE when stopping: then done()
+ * is not called. What has waited that long when its turn comes is not stored,
+ * and is ERR_OVERLOADED as well. */
 MUST_CHECK enum err sequencer_submit(struct sequencer *sequencer,
                                      struct submission *submission,
                                      struct failure *why);

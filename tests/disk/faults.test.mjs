@@ -147,6 +147,40 @@ scenario('a disk that stalls: sends wait, readers do not, /healthz tells',
   await server.answers();
 }, { env: { RUNG_STALL_MS: '400' } });
 
+scenario('a disk that stalls for long: what would wait too long is refused',
+         async ({ disk, server, alice, bob }) => {
+  const send = (id) => alice.send(bob, id, { client_msg_id: id });
+  const queued = async () =>
+    (await server.get('/healthz')).json.sequencer.queue;
+  await send('before');
+  await disk.will('stall', { where: 'sync' });
+  const first = send('first');
+  await eventually(async () => await queued() === 1, 'the first is on its way');
+  const second = send('second');
+  await eventually(async () => await queued() === 2, 'the second waits');
+  const since = Date.now();
+  let refusal; // those before it wait behind the second
+  const others = [];
+  await eventually(async () => {
+    const sending = send(`other ${others.length}`);
+    sending.then(() => {}, () => {});
+    others.push(sending);
+    refusal = await Promise.race([
+      sending.then(() => undefined, (error) => error),
+      new Promise((resolve) => { setTimeout(resolve, 100); })]);
+    return refusal && Date.now() - since > 1100;
+  }, 'no more is taken');
+  assert.equal(refusal.status, 429);
+  assert.equal(refusal.code, 'overloaded');
+  assert.ok(refusal.retryAfterMs >= 500);
+  await disk.heal();
+  await within(5000, first, 'what the disk had is stored');
+  await refused(second, 429, 'overloaded');
+  await Promise.allSettled(others);
+  assert.equal((await send('second')).duplicate, false, 'it was not stored');
+  await isClean(server.dir);
+}, { env: { RUNG_QUEUE_WAIT_MS: '1000', RUNG_STALL_MS: '60000' } });
+
 // --- the files ---------------------------------------------------------------
 
 /** It must not serve, say why, and leave the file as it is. */

@@ -1,5 +1,6 @@
 /* The sequencer: every submission is answered exactly once and honestly, every
  * worker hears of every commit in order, whatever fails. */
+#include "server/base/clock.h"
 #include "server/base/list.h"
 #include "server/base/mem.h"
 #include "server/sequencer.h"
@@ -363,6 +364,78 @@ static void a_full_queue_refuses_what_it_has_no_room_for(void **state)
     end_desk(desk);
 }
 
+/* A clock that is ahead in one of the threads by more than may be waited. */
+static uv_thread_t tester;
+static atomic_bool ahead_here, ahead_there;
+
+static uint64_t wall_ms(void)
+{
+    return 1;
+}
+
+static uint64_t mono_us(void)
+{
+    uv_thread_t self = uv_thread_self();
+    bool ahead = atomic_load(uv_thread_equal(&self, &tester) ? &ahead_here
+                                                             : &ahead_there);
+
+    return ahead ? 60000000 : 1000000;
+}
+
+static struct desk *given_desk_with_a_clock(void)
+{
+    tester = uv_thread_self();
+    clock_substitute(wall_ms, mono_us);
+    return given_desk();
+}
+
+static void end_desk_with_a_clock(struct desk *desk)
+{
+    end_desk(desk);
+    clock_substitute(NULL, NULL);
+}
+
+static void what_has_waited_too_long_is_refused(void **state)
+{
+    struct desk *desk = given_desk_with_a_clock();
+    struct said said[3];
+
+    (void)state;
+    say(desk, NULL);
+    atomic_store(&ahead_there, true); /* its turn comes late */
+    for (size_t i = 0; i < 3; i++)
+        submit(desk, &said[i], 0, a_message(PLACE, "alice", "a", "\"hi\""));
+    await_all(desk);
+    for (size_t i = 0; i < 3; i++) {
+        const struct failure *why = &said[i].submission.failure;
+
+        assert_int_equal(why->err, ERR_OVERLOADED);
+        assert_in_range(why->retry_after_ms, 500, 1500);
+    }
+    assert_int_equal(sequencer_queue(desk->sequencer), 0);
+    assert_int_equal(messages_in(desk), 1);
+    atomic_store(&ahead_there, false);
+    assert_false(say(desk, "a").duplicate); /* sent again: stored, once */
+    assert_int_equal(messages_in(desk), 2);
+    end_desk_with_a_clock(desk);
+}
+
+static void while_nothing_is_finished_nothing_more_is_taken(void **state)
+{
+    struct desk *desk = given_desk_with_a_clock();
+    struct said said;
+
+    (void)state;
+    atomic_store(&ahead_here, true); /* its last sign of life is old */
+    assert_int_equal(
+        try_submit(desk, &said, 0, a_message(PLACE, "alice", NULL, "\"hi\"")),
+        ERR_OVERLOADED);
+    assert_int_equal(sequencer_queue(desk->sequencer), 0);
+    atomic_store(&ahead_here, false);
+    assert_int_equal(say(desk, NULL).seq, 1);
+    end_desk_with_a_clock(desk);
+}
+
 /* Large messages are counted by their bytes, waiting and in one commit. */
 static void large_messages_wait_and_commit_within_bounds(void **state)
 {
@@ -595,6 +668,8 @@ int main(void)
         cmocka_unit_test(a_failing_commit_answers_all_and_the_next_succeeds),
         cmocka_unit_test(a_full_map_refuses_honestly_and_is_read_on),
         cmocka_unit_test(a_full_queue_refuses_what_it_has_no_room_for),
+        cmocka_unit_test(what_has_waited_too_long_is_refused),
+        cmocka_unit_test(while_nothing_is_finished_nothing_more_is_taken),
         cmocka_unit_test(large_messages_wait_and_commit_within_bounds),
         cmocka_unit_test(stopping_answers_what_was_submitted),
         cmocka_unit_test(short_memory_loses_no_answer),
