@@ -100,12 +100,8 @@ static enum err apply_members(struct group *group)
     for (; group->applied < group->count; group->applied++) {
         struct submission *submission = group->members[group->applied];
         size_t start = commit->bytes.size;
-        enum err rc;
-
-        if (submission->failure.err)
-            continue; /* too late */
-        rc = append_entry(group->append, &submission->entry,
-                          &submission->applied, &commit->bytes);
+        enum err rc = append_entry(group->append, &submission->entry,
+                                   &submission->applied, &commit->bytes);
 
         if (rc)
             return rc;
@@ -190,8 +186,7 @@ static void group_tell(struct group *group)
         struct submission *submission = group->members[i];
         size_t port = port_index(sequencer, submission->port);
 
-        if (!submission->failure.err)
-            applied_failure(&submission->applied, &submission->failure);
+        applied_failure(&submission->applied, &submission->failure);
         if (port < options->port_count)
             announcement_answer(group->letters[port], submission);
         else
@@ -229,9 +224,23 @@ static void look_if_lost(struct sequencer *sequencer)
     options->lost(options->lost_arg);
 }
 
-/* The whole group failed: answer each member by itself. These letters are made
- * on the spot; when even that memory is missing we wait for it, since a
- * submitter must be answered. */
+/* Outside of any commit. The letter is made on the spot; when even that memory
+ * is missing we wait for it, since a submitter must be answered. */
+static void answer_alone(struct submission *submission)
+{
+    struct announcement *letter;
+
+    if (!submission->port) { /* our own: retention */
+        submission->done(submission);
+        return;
+    }
+    while (!(letter = announcement_create()))
+        uv_sleep(10);
+    announcement_answer(letter, submission);
+    mailbox_post(&submission->port->box, &letter->letter);
+}
+
+/* The whole group failed: answer each member by itself. */
 static void group_fail(struct group *group)
 {
     struct sequencer *sequencer = group->sequencer;
@@ -242,20 +251,11 @@ static void group_fail(struct group *group)
           group->count);
     for (size_t i = 0; i < group->count; i++) {
         struct submission *submission = group->members[i];
-        struct announcement *letter;
-        size_t port = port_index(sequencer, submission->port);
 
         memset(&submission->applied, 0, sizeof submission->applied);
         submission->applied.err = err_wire(rc);
         fail(&submission->failure, err_wire(rc), "%s", failure_words(rc));
-        if (port == sequencer->options.port_count) {
-            submission->done(submission);
-            continue;
-        }
-        while (!(letter = announcement_create()))
-            uv_sleep(10);
-        announcement_answer(letter, submission);
-        mailbox_post(&submission->port->box, &letter->letter);
+        answer_alone(submission);
     }
     if (rc == ERR_IO)
         look_if_lost(sequencer);
@@ -352,6 +352,15 @@ static void close_handle(uv_handle_t *handle, void *arg)
         uv_close(handle, NULL);
 }
 
+/* At once: the commit that it would have been in may be slow, too. */
+static void refuse_late(struct sequencer *sequencer,
+                        struct submission *submission)
+{
+    backlog_leave(&sequencer->backlog, 1, submission->size);
+    metrics_add(sequencer->metrics.refusals, 1);
+    answer_alone(submission);
+}
+
 /* Add the submissions, in their order, until one finds no room: *oldest is left
  * on it. A submission is borrowed until its done(), and a reload letter may be
  * posted again as soon as it was taken: so what follows is looked up before. */
@@ -372,8 +381,10 @@ static void group_take(struct group *group, struct letter **oldest, bool *stop)
 
             if (!group_has_room(group, submission->size))
                 return;
-            (void)backlog_too_late(&sequencer->backlog, submission, now);
-            group_add(group, submission);
+            if (backlog_too_late(&sequencer->backlog, submission, now))
+                refuse_late(sequencer, submission);
+            else
+                group_add(group, submission);
         }
     }
 }

@@ -74,6 +74,11 @@ const proofs = [
       `${/# (\d+ acknowledged)/.exec(text)?.[1] ?? ''}: ${passed(text)}` },
   { name: 'hostile', needs: 'tests/hostile', command: tests('hostile'),
     faults: () => 'see the sections', outcome: passed },
+  { name: 'overload', needs: 'tests/overload', command: tests('overload'),
+    env: { RUNG_HERD: String(pick(10000, 400)) },
+    faults: () => `a herd of ${pick('10,000', '400')}; a full queue; ` +
+                  'a huge conversation',
+    outcome: passed },
   { name: 'rfc6455', needs: 'tests/contract/rfc6455.test.mjs',
     command: ['node', '--test', '--test-reporter=tap',
               'tests/contract/rfc6455.test.mjs'],
