@@ -145,7 +145,7 @@ scenario('a disk that stalls: sends wait, readers do not, /healthz tells',
   await within(5000, sending, 'the send is answered');
   await reader.seen(({ body }) => body?.text === 'during');
   await server.answers();
-}, { env: { RUNG_STALL_MS: '400' } });
+}, { env: { RUNG_STALL_MS: '400', RUNG_QUEUE_WAIT_MS: '60000' } });
 
 scenario('a disk that stalls for long: what would wait too long is refused',
          async ({ disk, server, alice, bob }) => {

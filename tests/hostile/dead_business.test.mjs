@@ -38,7 +38,8 @@ const heartbeats = (follower) => follower.all('heartbeat').length;
 
 story('a sequencer that stalls fails /healthz and ends the heartbeats', {
   over: ['ws', ...streams],
-  env: { RUNG_HEARTBEAT_MS: '200', RUNG_STALL_MS: '600' },
+  env: { RUNG_HEARTBEAT_MS: '200', RUNG_STALL_MS: '600',
+         RUNG_QUEUE_WAIT_MS: '60000' },
 }, async (scene) => {
   const [alice, bob] = await scene.people('alice', 'bob');
   const follower = await bob.follow(scene.transport);
@@ -63,7 +64,8 @@ story('a sequencer that stalls fails /healthz and ends the heartbeats', {
 });
 
 scenario('a worker that stalls fails /healthz, and the others go on', {
-  env: { RUNG_STALL_MS: '600', RUNG_WORKERS: '2' },
+  env: { RUNG_STALL_MS: '600', RUNG_QUEUE_WAIT_MS: '60000',
+         RUNG_WORKERS: '2' },
 }, async (scene) => {
   const { server } = scene;
   const worker = await stopped(scene, 'worker 1');
