@@ -9,7 +9,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { call, request } from './http.mjs';
 import { token } from './token.mjs';
-import { eventually, ms, within } from './wait.mjs';
+import { eventually, within } from './wait.mjs';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -296,7 +296,7 @@ export class Server {
       } catch {
         return false;
       }
-    }, 'the server answers /healthz', ms(5000));
+    }, 'the server answers /healthz');
   }
 }
 
