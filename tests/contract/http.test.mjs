@@ -6,6 +6,7 @@ import net from 'node:net';
 import { overHttp, streams } from '../lib/followers.mjs';
 import { raw } from '../lib/http.mjs';
 import { p2p, scenario, story } from '../lib/story.mjs';
+import { eventually } from '../lib/wait.mjs';
 
 const friend = 'https://friend.example';
 const withFriend = { env: { RUNG_ALLOWED_ORIGINS: friend } };
@@ -101,6 +102,9 @@ scenario('every refusal says its date, and what would be taken instead', {
     assert.match(text, dated);
     assert.match(text, field);
   }
+  // whoever is still leaving would make room for one more
+  await eventually(async () => await server.metric('rung_connections') <= 1,
+                   'those have gone');
   const crowd = Array.from({ length: 8 }, () =>
     net.connect(server.port, '127.0.0.1').on('error', () => {}));
   await Promise.all(crowd.map((socket) =>
