@@ -286,8 +286,8 @@ scenario('what is too large ends the connection', {
 });
 
 scenario('who dawdles over a later head or body, or asks no more, is cut off', {
-  env: { RUNG_HEADER_TIMEOUT_MS: '300', RUNG_BODY_TIMEOUT_MS: '300',
-         RUNG_IDLE_TIMEOUT_MS: '1000' },
+  env: { RUNG_HEADER_TIMEOUT_MS: '1500', RUNG_BODY_TIMEOUT_MS: '1500',
+         RUNG_IDLE_TIMEOUT_MS: '1500' },
 }, async (scene) => {
   const alice = await scene.person('alice');
   const body = post(alice, 'message.send', ' '.repeat(1000));
@@ -363,7 +363,7 @@ scenario('answers that the peer takes slowly come whole and in order',
 });
 
 scenario('a connection that asks too often is told so, and may go on', {
-  env: { RUNG_CONNECTION_RATE: '10' },
+  env: { RUNG_CONNECTION_RATE: '2' }, // however slowly they are answered
 }, async (scene) => {
   const alice = await scene.person('alice');
   const wire = await warm(scene, alice);

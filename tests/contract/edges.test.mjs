@@ -308,7 +308,7 @@ scenario('a list of conversations is paged by its bytes, too', async (scene) => 
 });
 
 scenario('who does not take an answer does not hold it for ever', {
-  env: { RUNG_BODY_TIMEOUT_MS: '500' },
+  env: { RUNG_BODY_TIMEOUT_MS: '1500' },
 }, async (scene) => {
   const [alice, bob] = await scene.people('alice', 'bob');
   await alice.say(bob, ...Array(16).fill('x'.repeat(60000)));

@@ -296,7 +296,7 @@ scenario('two transports of one person may be open at once', async (scene) => {
 
 story('a heartbeat carries the head cursor', {
   over: [...duplexes, ...streams],
-  env: { RUNG_HEARTBEAT_MS: '150' },
+  env: { RUNG_HEARTBEAT_MS: '1000' }, // a duplex must answer within that
 }, async (scene) => {
   const [alice, bob, carol] = await scene.people('alice', 'bob', 'carol');
   const follower = await bob.follow(scene.transport);

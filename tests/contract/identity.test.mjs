@@ -27,7 +27,7 @@ const why = (follower) =>
 story('an expired token ends the stream with token_expired after a grace', {
   ...everyone, apps, env: { RUNG_TOKEN_GRACE_MS: '300' },
 }, async (scene) => {
-  const bob = await scene.person('bob', { app: 'red', ttl: 2 });
+  const bob = await scene.person('bob', { app: 'red', ttl: 3 });
   const follower = await bob.follow(scene.transport);
   const end = await follower.ending();
 
@@ -45,7 +45,7 @@ story('auth.refresh renews in place, without dropping the stream', {
   over: [...duplexes, ...streams], apps, env: { RUNG_TOKEN_GRACE_MS: '200' },
 }, async (scene) => {
   const alice = await scene.person('alice', { app: 'red' });
-  const bob = await scene.person('bob', { app: 'red', ttl: 2 });
+  const bob = await scene.person('bob', { app: 'red', ttl: 4 });
   bob.device = 'phone';
   const follower = await bob.follow(scene.transport);
   const { exp } = JSON.parse(Buffer.from(bob.token.split('.')[1], 'base64url'));
@@ -81,7 +81,7 @@ story('a device that the token names is not the client\'s to choose',
 story('a poll that brings another token simply goes on',
       { over: ['longpoll', 'poll'], apps }, async (scene) => {
   const alice = await scene.person('alice', { app: 'red' });
-  const bob = await scene.person('bob', { app: 'red', ttl: 5 });
+  const bob = await scene.person('bob', { app: 'red', ttl: 30 });
   const follower = await bob.follow(scene.transport);
 
   follower.options.token = scene.server.token(bob.name, { app: 'red' });

@@ -16,6 +16,11 @@ const ways = { websocket: ['websocket'], polling: ['polling'],
                both: ['polling', 'websocket'] };
 const overWays = { over: Object.keys(ways) };
 
+/* Where connections break: a stock client that loses its WebSocket in the middle
+ * of an upgrade learns of it from pings alone that do not come. */
+const pinged = { env: { RUNG_SOCKETIO_PING_INTERVAL_MS: '1000',
+                        RUNG_SOCKETIO_PING_TIMEOUT_MS: '2000' } };
+
 const once = (emitter, event) => within(10000, new Promise((resolve) => {
   emitter.once(event, (...args) => resolve(args));
 }), `${event} comes`);
@@ -160,8 +165,8 @@ story('who names a cursor gets what lies behind it', overWays,
   await hears(all, Array.from({ length: 300 }, (_, i) => `m${i}`));
 });
 
-story('a lost connection recovers: the missed first, in order, once', overWays,
-      async (scene) => {
+story('a lost connection recovers: the missed first, in order, once',
+      { ...overWays, ...pinged }, async (scene) => {
   const [alice, bob] = await scene.people('alice', 'bob');
   const socket = await connected(scene, alice);
   assert.equal(socket.recovered, false);
@@ -183,7 +188,7 @@ story('a lost connection recovers: the missed first, in order, once', overWays,
 });
 
 for (const [how, end] of [['restart', 'stop'], ['kill -9', 'kill']])
-  story(`a ${how} is recovered from`, { ...overWays, fresh: true,
+  story(`a ${how} is recovered from`, { ...overWays, ...pinged, fresh: true,
                                         timeout: 60000 }, async (scene) => {
     const [alice, bob] = await scene.people('alice', 'bob');
     const socket = await connected(scene, alice);
@@ -202,7 +207,7 @@ for (const [how, end] of [['restart', 'stop'], ['kill -9', 'kill']])
   });
 
 scenario('messages go on while the server is killed again and again', {
-  timeout: 120000,
+  timeout: 120000, ...pinged,
 }, async (scene) => {
   const [alice, bob] = await scene.people('alice', 'bob');
   const socket = await connected(scene, alice, { transports: ways.both });
