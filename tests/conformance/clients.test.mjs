@@ -199,7 +199,7 @@ describe('socket.io-client 4', () => {
       await once(socket, 'connect');
       await assert.rejects(socket.timeout(50).emitWithAck('no-ack'),
                            /timed out/);
-      assert.deepEqual(await socket.timeout(5000)
+      assert.deepEqual(await socket.timeout(20000)
         .emitWithAck('message-with-ack', 'still here'), 'still here');
     });
 

@@ -364,10 +364,14 @@ describe('what ends a session on polling', () => {
   });
 
   test('the client says so, and the pending poll is released', async () => {
-    const session = await Polling.open(server);
-    const poll = session.poll();
-    await session.send('1');
-    const answer = await within(5000, poll, 'the poll is answered');
+    let session, answer;
+    let tries = 0;
+    do { /* once more, if the packet has overtaken the poll */
+      session = await Polling.open(server);
+      const poll = session.poll();
+      await session.send('1');
+      answer = await within(5000, poll, 'the poll is answered');
+    } while (answer.json?.code === 1 && ++tries < 20);
     assert.equal(answer.status, 200);
     assert.equal(answer.text, '6');
     assertRefused(await session.poll(), 1);

@@ -115,7 +115,7 @@ describe('connecting', () => {
   });
 
   test('is what a connection is for', async () => {
-    const hasty = await givenServer({ 'connect-timeout': 200 });
+    const hasty = await givenServer({ 'connect-timeout': 1000 });
     try {
       const channel = await open(hasty);
       assert.equal(await channel.next(), undefined);
@@ -443,7 +443,7 @@ describe('attachments', () => {
   });
 
   test('are not waited for without end', oursOnly, async () => {
-    const hasty = await givenServer({}, { RUNG_BODY_TIMEOUT_MS: '200' });
+    const hasty = await givenServer({}, { RUNG_BODY_TIMEOUT_MS: '1000' });
     try {
       const [channel, other] = [await joined(hasty), await joined(hasty)];
       other.send(`451-["message",${place(0)}]`, one);
