@@ -10,6 +10,7 @@ BEGIN {
     print "(function () {\n'use strict';\nconst modules = {};"
     module(entry)
     print "globalThis." name " = modules['" entry "'];\n})();"
+    exit # because of END, it would else read a terminal to its end
 }
 
 function fail(path, line) {

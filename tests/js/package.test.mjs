@@ -58,8 +58,13 @@ test('the packed package works where it is installed, as a module and as a scrip
 
 test('the classic script leaves one global, with what the module exports', async () => {
   await run('make', ['-s', '-C', path.join(web, '..'), 'web/rung.classic.js']);
+  const made = await readFile(path.join(web, 'rung.classic.js'), 'utf8');
+  const tool = path.join(web, '../tools/classic_script.awk');
+  const { stdout } = await run('awk', ['-f', tool, '-v', `root=${web}`, '-v', 'entry=rung.js', '-v', 'name=Rung'],
+    { timeout: 60_000 }); // its stdin stays open, as a terminal's
+  assert.equal(stdout, made);
   const world = vm.createContext({ Error, Map, Promise, Set, Math, Object, JSON });
-  vm.runInContext(await readFile(path.join(web, 'rung.classic.js'), 'utf8'), world);
+  vm.runInContext(made, world);
   assert.deepEqual(Object.keys(world).filter((name) => name === 'Rung' || name === 'modules'), ['Rung']);
   assert.deepEqual(Object.keys(world.Rung).sort(), Object.keys(await import('../../web/rung.js')).sort());
 });
