@@ -51,6 +51,8 @@ scenario('answers that nobody reads are bounded, and end the connection', {
       [connected(scene, handshake(`/v1/ws?access_token=${alice.token}`)),
        Buffer.concat(Array(10).fill(call))],
     ]).flat();
+    await eventually(async () =>
+      await scene.server.metric('rung_connections') >= 20, 'all are in');
     for (const [socket, bytes] of peers) {
       socket.pause();
       flood(socket, bytes, 2e6);
@@ -81,7 +83,7 @@ scenario('a flood of requests on one connection is one connection\'s worth', {
 });
 
 scenario('the dearest calls, many in one frame, leave /healthz and others well', {
-  env: { RUNG_STALL_MS: '2000', RUNG_WORKERS: '1', RUNG_USER_RATE: '2000',
+  env: { RUNG_STALL_MS: '5000', RUNG_WORKERS: '1', RUNG_USER_RATE: '2000',
          RUNG_CONNECTION_RATE: '1000' }, // the defaults
 }, async (scene, t) => {
   const [alice, bob] = await scene.people('alice', 'bob');
@@ -89,9 +91,10 @@ scenario('the dearest calls, many in one frame, leave /healthz and others well',
   for (let i = 0; i < 30; i++)
     await alice.group([bob]);
   const calls = ['message.history', 'conversation.list'].flatMap((method) =>
-    Array.from({ length: 100 }, (_, id) => JSON.stringify({ id, method, params: {
+    Array.from({ length: 25 }, (_, id) => JSON.stringify({ id, method, params: {
       limit: 200,
       ...(method === 'message.history' && { conversation: p2p(alice, bob) }) } })));
+  // all the calls of a frame are one turn of the worker: some 100 ms of it
   const frames = frame(TEXT, calls.join('\n'));
 
   await beside(scene, t, async () => {

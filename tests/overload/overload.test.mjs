@@ -33,7 +33,7 @@ async function withoutDisk(scene) {
 
 scenario('a queue that is full refuses, and keeps what it has taken', {
   env: { RUNG_STALL_MS: '60000', RUNG_QUEUE_WAIT_MS: '60000',
-         RUNG_HEARTBEAT_MS: '300' },
+         RUNG_HEARTBEAT_MS: '1500' },
   timeout: 60000,
 }, async (scene, t) => {
   const [alice, bob, carol] = await scene.people('alice', 'bob', 'carol');
