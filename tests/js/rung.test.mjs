@@ -226,6 +226,16 @@ test('a switch ends when its rung is blocked', async () => {
   assert.deepEqual([client.status.state, client.status.transport, client.status.wanted], ['online', 'ws', 'ws']);
 });
 
+test('a switch ends when the server refuses the client for good', async () => {
+  const { client, ws, sse } = await givenOnline();
+  const switched = client.setTransport('sse');
+  const refusal = { error: new RungError('forbidden', 'not with this token'), final: true };
+  ws.last.report.down(refusal);
+  await assert.rejects(switched, { code: 'forbidden' });
+  assert.equal(sse.last.closed, true);
+  assert.equal(client.status.state, 'stopped');
+});
+
 test('an unknown transport is refused with the list of those there are', async () => {
   const { client } = await givenOnline();
   assert.throws(() => client.setTransport('pigeon'), /pigeon.*ws, sse, poll/);

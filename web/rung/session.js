@@ -255,7 +255,7 @@ export class Session {
       canRenew: () => credentials.canRenew,
       on: {
         rung: (step) => this.#rungChanged(step),
-        status: () => on.status(),
+        status: () => this.#ladderChanged(),
         up: () => on.up(),
         event: (link, event) => this.#receiver.take(link, event),
         level: (link, cursor) => this.#receiver.level(link, cursor),
@@ -303,6 +303,12 @@ export class Session {
     if (step.name !== this.#wanted) return;
     if (step.state === 'live') this.#switched();
     else if (step.state === 'failed') this.#endSwitch(this.#ladder.error);
+  }
+
+  /* Refused for good, no rung comes any more. */
+  #ladderChanged() {
+    if (this.#ladder?.state === 'stopped') this.#endSwitch(this.#ladder.error);
+    this.#parts.on.status();
   }
 
   #switched() {
