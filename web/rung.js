@@ -12,6 +12,7 @@ import { Emitter } from './rung/emitter.js';
 import { RungError } from './rung/error.js';
 import { History } from './rung/history.js';
 import { Http } from './rung/http.js';
+import { Kept } from './rung/kept.js';
 import { Memory, kindOfNetwork } from './rung/memory.js';
 import { makeFileMessage, makeMessage } from './rung/messages.js';
 import { Outbox } from './rung/outbox.js';
@@ -37,6 +38,7 @@ export class RungClient {
   #http;
   #position;
   #cache;
+  #kept; // instead of the cache, where the application says so
   #history;
   #outbox;
   #session;
@@ -61,7 +63,8 @@ export class RungClient {
     this.#http = new Http({ base: this.#base, fetch: this.#fetch, clock: this.#clock, credentials: this.#credentials, rtt });
     this.#position = options.follow
       ? new SingleChain(options.follow.conversation, options.follow.after)
-      : new MixedChain(options.cursor ?? this.#recall('cursor') ?? null);
+      : new MixedChain(options.cursor ?? null);
+    this.#kept = options.storage ? new Kept(options.storage, options.storageKey) : null;
     this.#cache = new Cache((error) => console.warn('rung: not kept', error));
     this.#history = new History((params) => this.call('message.history', params), this.#cache);
     this.#outbox = new Outbox({
@@ -71,7 +74,6 @@ export class RungClient {
       changed: (waiting, change) => this.#keepUnsent(waiting, change),
     });
     this.#session = this.#makeSession(rtt);
-    this.#resend(this.#recall('outbox') ?? []);
   }
 
   /* ---- listening ---- */
@@ -200,7 +202,7 @@ export class RungClient {
     this.close();
     this.#outbox.clear();
     this.#position.reset(null);
-    this.#remember('cursor', null);
+    this.#kept?.set('cursor', null);
     await this.#cache.clear();
   }
 
@@ -299,13 +301,14 @@ export class RungClient {
   }
 
   #makeSession(rtt) {
-    const { carries = allCarries, transport = 'auto', tabs = true, storage, cache = !storage } = this.#options;
+    const { carries = allCarries, transport = 'auto', tabs = true, cache = true } = this.#options;
     return new Session({
       carries,
       wanted: transport,
       host: this.#makeHost(),
       position: this.#position,
       cache: this.#cache,
+      kept: this.#kept,
       credentials: this.#credentials,
       memory: this.#memory,
       rtt,
@@ -359,6 +362,7 @@ export class RungClient {
   #load({ cursor, outbox }) {
     if (cursor !== null && this.#position.cursor === null && this.#position.move(cursor)) this.#emitter.emit('cursor', cursor);
     this.#resend(outbox);
+    this.#kept?.set('outbox', this.#outbox.waiting);
     this.#readyNow?.();
     this.#readyNow = null;
     this.#outbox.start();
@@ -379,7 +383,7 @@ export class RungClient {
   }
 
   #moved() {
-    this.#remember('cursor', this.cursor);
+    this.#kept?.set('cursor', this.cursor);
     this.#emitter.emit('cursor', this.cursor);
   }
 
@@ -399,20 +403,9 @@ export class RungClient {
   }
 
   #keepUnsent(waiting, { added, gone }) {
-    this.#remember('outbox', waiting);
-    if (this.#options.storage) return;
+    if (this.#kept) return this.#kept.set('outbox', waiting);
     if (added) this.#cache.keepUnsent(added, (this.#keptAt = Math.max(this.#keptAt + 1, this.#clock.now() * 1000)));
     if (gone) this.#cache.dropUnsent(gone);
-  }
-
-  #remember(name, value) {
-    const key = `${this.#options.storageKey ?? 'rung'}.${name}`;
-    this.#options.storage?.setItem(key, JSON.stringify(value));
-  }
-
-  #recall(name) {
-    const text = this.#options.storage?.getItem(`${this.#options.storageKey ?? 'rung'}.${name}`);
-    return text ? JSON.parse(text) : null;
   }
 }
 

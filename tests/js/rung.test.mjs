@@ -111,11 +111,20 @@ test('what was not taken because a listener closed the client comes again', asyn
   assert.deepEqual(lsns(heard), [11, 12]);
 });
 
+/* The next life of what was kept in `storage`. */
+async function givenRestored(storage, options = {}) {
+  const given = givenClient({ storage, ...options });
+  given.client.start();
+  await given.client.ready;
+  await settled();
+  return given;
+}
+
 test('the cursor survives in storage', async () => {
   const storage = fakeStorage();
   const { ws } = await givenOnline({ storage });
   ws.last.report.batch([message(17)]);
-  assert.equal(givenClient({ storage }).client.cursor, 'e-17');
+  assert.equal((await givenRestored(storage)).client.cursor, 'e-17');
 });
 
 test('a single chain is followed by seq', async () => {
@@ -562,7 +571,7 @@ test('forget() leaves nothing in storage, and nothing to be sent by the next lif
   await client.forget();
   await unsent;
   assert.deepEqual([client.cursor, client.pending], [null, []]);
-  const { client: next } = givenClient({ storage });
+  const { client: next } = await givenRestored(storage);
   assert.deepEqual([next.cursor, next.pending], [null, []]);
 });
 
@@ -574,19 +583,79 @@ test('unsent messages survive in storage, under their ids', async () => {
   assert.equal(client_seq, 1);
   first.client.close();
 
-  const second = givenClient({ storage });
+  const second = await givenRestored(storage);
   assert.deepEqual(second.client.pending, [params]);
   const sent = [];
   second.client.on('sent', ({ seq }) => sent.push(seq));
-  const fetch = second.fetch;
-  second.client.start();
-  await settled();
-  assert.equal(fetch.asked[0].params.client_msg_id, params.client_msg_id);
+  assert.equal(second.fetch.asked[0].params.client_msg_id, params.client_msg_id);
   second.ws.last.report.batch([]);
   await second.clock.pass(30_000);
   second.ws.last.calls[0].resolve({ seq: 8 });
   await settled();
   assert.deepEqual(sent, [8]);
+});
+
+const tokenOf = (claims) => `e30.${btoa(JSON.stringify(claims))}.s`;
+
+test('what storage keeps is seen by the same user of the same app and inbox alone', async () => {
+  const storage = fakeStorage();
+  const mine = { token: tokenOf({ sub: 'me', app: 'shop', inbox: 1 }) };
+  const first = await givenOnline({ storage, ...mine });
+  first.ws.last.report.batch([message(17)]);
+  first.client.sendMessage({ to: 'you', body: { text: 'for the shop' } });
+  first.client.close();
+
+  for (const claims of [{ sub: 'me', app: 'bank', inbox: 1 }, { sub: 'me', app: 'shop', inbox: 2 }, { sub: 'her', app: 'shop', inbox: 1 }]) {
+    const { client } = await givenRestored(storage, { token: tokenOf(claims), user: undefined });
+    assert.deepEqual([client.cursor, client.pending], [null, []]);
+    client.close();
+  }
+  const { client } = await givenRestored(storage, mine);
+  assert.equal(client.cursor, 'e-17');
+  assert.deepEqual(client.pending.map(({ body }) => body.text), ['for the shop']);
+});
+
+test('what is kept waits for a token that cannot be had yet, and is gone on from', async () => {
+  const storage = fakeStorage();
+  const mine = { token: tokenOf({ sub: 'me', app: 'shop' }), user: undefined };
+  const first = await givenOnline({ storage, ...mine });
+  first.ws.last.report.batch([message(17)]);
+  first.client.sendMessage({ to: 'you', body: 1 });
+  first.client.close();
+
+  let network = false;
+  const getToken = async () => {
+    if (!network) throw new TypeError('no network');
+    return mine.token;
+  };
+  const { client, ws, clock } = givenClient({ storage, user: undefined, token: undefined, getToken });
+  client.start();
+  await settled();
+  const { state, attempt, error, retryAt } = client.status;
+  assert.deepEqual([state, attempt, error.code, retryAt > clock.now()], ['waiting', 1, 'network', true]);
+  network = true;
+  await clock.pass(BASE_MS);
+  await client.ready;
+  await settled();
+  assert.deepEqual(ws.last.position, { cursor: 'e-17' });
+  assert.equal(client.pending.length, 1);
+});
+
+test('who is refused a token waits no longer than until closed, or told to retry', async () => {
+  let asked = 0;
+  const getToken = async () => {
+    asked++;
+    throw new TypeError('no network');
+  };
+  const { client, clock } = givenClient({ storage: fakeStorage(), user: undefined, token: undefined, getToken });
+  client.start();
+  await settled();
+  client.retryNow();
+  await settled();
+  assert.deepEqual([asked, client.status.attempt], [2, 2]);
+  client.close();
+  await clock.pass(CAP_MS);
+  assert.deepEqual([asked, client.status.state], [2, 'idle']);
 });
 
 test('ids sort by time', () => {

@@ -3,6 +3,7 @@
 
 import { tabCarry } from '../carry/tab.js';
 import { Acks } from './acks.js';
+import { fullJitter } from './backoff.js';
 import { RungError } from './error.js';
 import { IdbTables } from './idb.js';
 import { Ladder } from './ladder.js';
@@ -28,6 +29,7 @@ export class Session {
   #started = false;
   #run = 0; // counts start() and close(): what waited meanwhile belongs to an earlier one
   #stopWaking = null;
+  #waiting = null; // {attempt, error, retryAt, end}: for a token, before there is a ladder
   #ram = new RamTables();
 
   /**
@@ -37,6 +39,7 @@ export class Session {
    * @param {import('../carry/table.js').Host} parts.host
    * @param {import('./position.js').MixedChain | import('./position.js').SingleChain} parts.position
    * @param {import('./cache.js').Cache} parts.cache
+   * @param {import('./kept.js').Kept | null} parts.kept instead of the cache, for cursor and what is unsent
    * @param {import('./credentials.js').Credentials} parts.credentials
    * @param {import('./memory.js').Memory} parts.memory
    * @param {import('./rtt.js').Rtt} parts.rtt
@@ -65,16 +68,18 @@ export class Session {
 
   get status() {
     const ladder = this.#ladder;
+    const before = this.#started ? { state: this.#waiting ? 'waiting' : 'connecting', ...this.#waiting } : { state: 'idle' };
+    const { state, retryAt, attempt, error } = ladder ?? before;
     return {
-      state: ladder?.state ?? (this.#started ? 'connecting' : 'idle'),
+      state,
       transport: ladder?.live?.name ?? null,
       wanted: this.#wanted,
       switching: ladder?.switching ?? false,
       role: this.role,
       cursor: this.#parts.position.cursor,
-      retryAt: ladder?.retryAt ?? null,
-      attempt: ladder?.attempt ?? 0,
-      error: ladder?.error ?? null,
+      retryAt: retryAt ?? null,
+      attempt: attempt ?? 0,
+      error: error ?? null,
     };
   }
 
@@ -100,8 +105,11 @@ export class Session {
     this.#started = true;
     this.#run++;
     this.#parts.on.status();
-    this.#stopWaking = onWake(() => this.#ladder?.wake());
-    if (this.#shares || this.#parts.persist) {
+    this.#stopWaking = onWake(() => {
+      this.#waiting?.end();
+      this.#ladder?.wake();
+    });
+    if (this.#shares || this.#parts.persist || this.#parts.kept) {
       this.#prepare();
     } else {
       this.#keepInMemory();
@@ -113,6 +121,7 @@ export class Session {
     this.#started = false;
     this.#run++;
     this.#stopWaking?.();
+    this.#waiting?.end();
     this.#endSwitch(new RungError('disconnected', 'the client was closed'));
     this.#dropLadder();
     this.#acks.stop();
@@ -156,6 +165,7 @@ export class Session {
   }
 
   retryNow() {
+    this.#waiting?.end();
     this.#ladder?.retryNow();
   }
 
@@ -193,12 +203,11 @@ export class Session {
   }
 
   async #prepare() {
-    const { persist, cache, identity, on } = this.#parts;
+    const { cache, on } = this.#parts;
     const run = this.#run;
-    const name = await identity().catch(() => null); // without one nothing is shared or kept
+    const name = await this.#identify(run);
     if (run !== this.#run) return;
-    const kept = persist && name !== null
-      && await cache.open(new IdbTables(name)).catch((error) => console.warn('rung: nothing is kept', error));
+    const kept = name === null ? null : await this.#recall(name);
     if (run !== this.#run) {
       if (!this.#started) cache.close(); // it was opened behind the close()
       return;
@@ -212,6 +221,45 @@ export class Session {
       follows: () => this.#climb('follower', [tabCarry((heard) => this.#tabs.listen(heard)), this.#parts.carries.poll], null),
       cannot: () => this.#goAlone(this.#spare()),
     });
+  }
+
+  /* Whose session this is, asked for until there is an answer: what is kept says where to go
+   * on. null: there is none, and nothing is shared or kept. */
+  async #identify(run) {
+    for (let attempt = 0; run === this.#run; attempt++) {
+      try {
+        return await this.#parts.identity();
+      } catch (error) {
+        if (!error.retryable) return null;
+        await this.#wait(attempt, error, run);
+      }
+    }
+    return null;
+  }
+
+  async #wait(attempt, error, run) {
+    if (run !== this.#run) return;
+    const { clock, random, on } = this.#parts;
+    const delay = (error.retryAfterMs ?? 0) + fullJitter(attempt, random);
+    await new Promise((resolve) => {
+      const timer = clock.after(delay, resolve);
+      const end = () => resolve(clock.cancel(timer));
+      this.#waiting = { attempt: attempt + 1, error, retryAt: clock.now() + delay, end };
+      on.status();
+    });
+    this.#waiting = null;
+    if (run === this.#run) on.status();
+  }
+
+  /* What has been kept for `name`; nothing, where nothing can be. */
+  async #recall(name) {
+    const { kept, persist, cache } = this.#parts;
+    if (kept) {
+      await cache.open(this.#ram);
+      return kept.open(name);
+    }
+    if (!persist) return null;
+    return cache.open(new IdbTables(name)).catch((error) => console.warn('rung: nothing is kept', error));
   }
 
   #keepInMemory() {

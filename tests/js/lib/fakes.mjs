@@ -113,6 +113,8 @@ export function givenClient(options = {}) {
 export async function givenOnline(options = {}) {
   const given = givenClient({ cursor: 'e-10', ...options });
   given.client.start();
+  await given.client.ready;
+  await settled();
   given.ws.last.report.batch([]);
   await settled();
   return given;
