@@ -152,8 +152,10 @@ async function enter(client) {
   parts.sidebar = new Sidebar(chat, choose);
   parts.timeline = new Timeline(chat);
   parts.status = new StatusBar(client, (name) => {
-    store.setItem('rung.transport', name);
-    attempt(t('Could not switch'), () => chat.setTransport(name));
+    attempt(t('Could not switch'), async () => {
+      await chat.setTransport(name);
+      store.setItem('rung.transport', name); // it works: a reload may rely on it
+    });
   });
   newDialog(chat, choose);
   infoDialog(chat, choose);
