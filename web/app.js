@@ -6,7 +6,6 @@
 
 import { RungClient } from './rung.js';
 import { Chat } from './app/chat.js';
-import { pairId } from './app/conversation.js';
 import { infoDialog, newDialog } from './app/dialogs.js';
 import { avatar, byId } from './app/dom.js';
 import { announceTo, askedByHost } from './app/embedded.js';
@@ -137,7 +136,7 @@ function setUpLeaving(client) {
   };
 }
 
-async function enter(client) {
+async function enter(client, inbox) {
   const parts = {};
   const draw = drawLater(() => {
     drawHeader(chat);
@@ -148,7 +147,7 @@ async function enter(client) {
     document.title = unread > 0 ? `(${unread}) Rung` : 'Rung';
     announceTo(parent, { unread });
   });
-  const chat = new Chat({ client, store, changed: draw, troubled: (what, error) => toast(`${t(what)}: ${error.message}`) });
+  const chat = new Chat({ client, store, inbox, changed: draw, troubled: (what, error) => toast(`${t(what)}: ${error.message}`) });
   parts.sidebar = new Sidebar(chat, choose);
   parts.timeline = new Timeline(chat);
   parts.status = new StatusBar(client, (name) => {
@@ -186,6 +185,7 @@ async function enter(client) {
 
   client.start();
   draw();
+  await client.ready;
   await attempt(t('Could not load your conversations'), () => chat.load());
   goWhereAddressed();
   return chat;
@@ -200,24 +200,38 @@ async function identify(client, app) {
   client.user = session.user;
 }
 
+/* By name, which only a demo's server allows. */
+async function tokenFor(user) {
+  return (await new RungClient({ tabs: false, cache: false }).login(user)).token;
+}
+
+/* What another has left in this tab is not this one's to see or send. */
+function keepFor({ sub, app = '', inbox = 0 }) {
+  const owner = JSON.stringify([app, inbox, sub]);
+  if (store.getItem('rung.owner') !== owner) store.clear();
+  store.setItem('rung.owner', owner);
+}
+
 /** @param {{user?: string, token?: string, app?: string, getToken?: () => Promise<string>}} identity
- *   by a token (for that app), or else by name, which only a demo's server allows */
+ *   by a token (for that app), or else by name */
 async function logIn({ user, token, app, getToken }) {
-  const who = token ? claimsOf(token).sub : user;
-  if (store.getItem('rung.user') !== who) store.clear(); // what another has left unsent is not this one's to send
+  const presented = token ?? (await tokenFor(user));
+  const claims = claimsOf(presented);
+  keepFor(claims);
   const client = new RungClient({
     device: deviceId(), // a device for each tab: so there is no other to share a stream with
     tabs: false,
-    cache: false,
     storage: store,
     memory: store,
     transport: store.getItem('rung.transport') ?? 'auto',
-    ...(token && { token, getToken }),
+    user: claims.sub,
+    token: presented,
+    getToken: token ? getToken : () => tokenFor(user),
   });
-  await (token ? identify(client, app) : client.login(user));
+  if (token) await identify(client, app);
   store.setItem('rung.user', client.user);
   if (token && mode === 'page') store.setItem('rung.token', token);
-  const chat = await enter(client);
+  const chat = await enter(client, claims.inbox);
   if (isAsked()) await askAbout(client);
   return { client, chat };
 }
@@ -271,7 +285,7 @@ async function beginEmbedded() {
     byId('app').hidden = false;
   });
   if (!entered) return;
-  const id = host.conversation ?? (host.to && pairId(entered.client.user, host.to));
+  const id = host.conversation ?? (host.to && entered.chat.pairWith(host.to));
   document.body.dataset.single = String(Boolean(id));
   if (id) choose(id);
 }

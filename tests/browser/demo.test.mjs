@@ -2,7 +2,10 @@
 // killed in between, and in the end the same conversation on both screens.
 
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
 import { test } from 'node:test';
+import { token } from '../lib/token.mjs';
 import { givenBrowser, givenPage, givenServer, givenUser, missing, online, openListed, openPerson, say, sees, transcript, wipe } from './given.mjs';
 
 const skip = missing();
@@ -19,6 +22,23 @@ async function agree(one, other, texts) {
   assert.deepEqual(seqs, [...seqs].sort((a, b) => a - b), 'in order');
   assert.equal(new Set(seqs).size, seqs.length, 'each once');
   assert.deepEqual(mine.map(([, , text]) => text).sort(), [...texts].sort(), 'all, and no other');
+}
+
+/* Say it where nothing gets through, and leave the page before it does. */
+async function leaveUnsent(page, text) {
+  await page.evaluate(() => document.querySelector('#transport [value="poll"]').click());
+  await online(page, 'poll');
+  await page.route('**/v1/message.send', (route) => route.abort());
+  await say(page, text);
+  await page.waitForSelector('.message:not([data-seq])');
+  assert.ok((await keptText(page)).includes(text), 'it is kept in the tab');
+  await page.unroute('**/v1/message.send');
+}
+
+/* The texts that this tab keeps to be sent. */
+function keptText(page) {
+  return page.evaluate(() => Object.keys(sessionStorage).filter((key) => key.includes('rung.outbox'))
+    .flatMap((key) => JSON.parse(sessionStorage.getItem(key))).map(({ body }) => body.text));
 }
 
 test('two people chat while one climbs through all transports and the server is killed', { skip, timeout: 180_000 }, async (t) => {
@@ -153,8 +173,8 @@ test('what one person has left unsent in a tab is not sent as the next one', { s
   const paneOf = (user) => `${server.url}/chat.html?pane=p&user=${user}`;
   const page = await givenPage(browser, paneOf('alice'));
   await online(page);
-  await page.evaluate(() => sessionStorage.setItem('p/rung.outbox', JSON.stringify(
-    [{ to: 'bob', type: 'text', body: { text: 'from alice' }, client_msg_id: 'left-1' }])));
+  await openPerson(page, 'bob');
+  await leaveUnsent(page, 'from alice');
 
   await page.goto(paneOf('carol'));
   await online(page);
@@ -162,4 +182,25 @@ test('what one person has left unsent in a tab is not sent as the next one', { s
   await say(page, 'from carol');
   await page.waitForSelector('.message[data-seq]');
   assert.deepEqual(await transcript(page), [[1, 'carol', 'from carol']]);
+  assert.deepEqual(await keptText(page), [], 'nothing of alice is left in the tab');
+});
+
+test('the same name in another inbox talks there, and sends nothing of this one', { skip, timeout: 120_000 }, async (t) => {
+  const server = await givenServer((done) => t.after(done));
+  const browser = await givenBrowser((done) => t.after(done));
+  const page = await givenUser(browser, server, 'alice');
+  await openPerson(page, 'bob');
+  await leaveUnsent(page, 'for inbox 0');
+
+  const secret = (await readFile(path.join(server.dir, 'demo.key'), 'utf8')).trim();
+  const other = token({ app: 'demo', sub: 'alice', inbox: 7, secret });
+  await page.evaluate((text) => sessionStorage.setItem('page/rung.token', text), other);
+  await page.goto(`${server.url}/chat.html`);
+  await online(page);
+  await openPerson(page, 'bob');
+  await say(page, 'for inbox 7');
+  await page.waitForSelector('.message[data-seq]');
+  assert.deepEqual(await transcript(page), [[1, 'alice', 'for inbox 7']]);
+  assert.equal(await page.getAttribute('#chat', 'data-conversation'), '7:1:alice:bob');
+  assert.deepEqual(await keptText(page), []);
 });

@@ -16,6 +16,7 @@ export class Chat {
   #changed;
   #troubled;
   #store;
+  #inbox;
   #rank = 0;
   #loaded = false;
   #follower = null;
@@ -29,12 +30,14 @@ export class Chat {
    * @param {() => void} parts.changed something to draw
    * @param {(what: string, error: Error) => void} parts.troubled something to tell
    * @param {Storage} parts.store remembers the channels that are followed
+   * @param {number} [parts.inbox] of the app; conversations are named after it
    */
-  constructor({ client, changed, troubled, store }) {
+  constructor({ client, changed, troubled, store, inbox = 0 }) {
     this.#client = client;
     this.#changed = changed;
     this.#troubled = troubled;
     this.#store = store;
+    this.#inbox = inbox;
     this.#listen(client);
     client.on('status', ({ state }) => state === 'online' && this.#catchUp());
     client.on('reset', () => this.#reload());
@@ -44,6 +47,11 @@ export class Chat {
 
   get me() {
     return this.#client.user;
+  }
+
+  /** The conversation with this user. */
+  pairWith(user) {
+    return pairId(this.me, user, this.#inbox);
   }
 
   /** Newest activity first. */
@@ -137,7 +145,7 @@ export class Chat {
 
   /** Open the channel `id`, making it when there is none. */
   async openChannel(id) {
-    const conversation = `0:3:${id}`;
+    const conversation = `${this.#inbox}:3:${id}`;
     try {
       await this.#describe(conversation);
     } catch (error) {
@@ -301,7 +309,7 @@ export class Chat {
   }
 
   #destination({ conversation, to }) {
-    return this.#of(conversation ?? pairId(this.me, to));
+    return this.#of(conversation ?? this.pairWith(to));
   }
 
   #touch(conversation) {

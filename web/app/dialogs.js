@@ -3,7 +3,6 @@
 import { avatar, byId, h } from './dom.js';
 import { t } from './language.js';
 import { attempt } from './toast.js';
-import { pairId } from './conversation.js';
 
 function names(text) {
   return text.split(/[\s,;]+/).filter(Boolean);
@@ -24,7 +23,7 @@ export function newDialog(chat, choose) {
 
   const kind = () => form.elements.kind.value;
   const makers = {
-    person: async () => pairId(chat.me, byId('new-person').value.trim()),
+    person: async () => chat.pairWith(byId('new-person').value.trim()),
     group: () => chat.create('group', { name: byId('new-group').value.trim(), members: names(byId('new-members').value) }),
     channel: () => chat.openChannel(byId('new-channel').value.trim()),
   };
