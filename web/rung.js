@@ -132,7 +132,7 @@ export class RungClient {
     this.#session.block(name, blocked);
   }
 
-  /** Try now what is better than the live rung. */
+  /** The way is free: forget what failed, try now what is better than the live rung. */
   climb() {
     this.#session.climb();
   }

@@ -367,6 +367,23 @@ test('a reset on one rung opens the others anew', async () => {
 
 /* ---- steering ---- */
 
+test('climb() forgets what failed: a rung that was long away and stumbles again rests for seconds, not minutes', async () => {
+  const given = await online({}, 'ws');
+  await given.clock.pass(600_000);
+  assert.ok(given.client.rungs[0].failures > 4);
+  given.network.make('works', 'ws');
+  given.client.climb();
+  await given.clock.pass(1_000);
+  assert.equal(live(given), 'ws');
+
+  given.network.make('refuses', 'ws'); // before it has lived for STABLE_MS
+  await given.clock.pass(1_000);
+  assert.deepEqual([live(given), given.client.rungs[0].failures], ['stream', 1]);
+  given.network.make('works', 'ws');
+  await given.clock.pass(5_000);
+  assert.equal(live(given), 'ws');
+});
+
 test('a blocked rung is left at once, and used again when it is not', async () => {
   const given = await online();
   given.client.blockRung('ws');

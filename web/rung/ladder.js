@@ -127,8 +127,15 @@ export class Ladder {
     if (wasLive || this.#live || stuck || this.state === 'connecting') this.#begin();
   }
 
-  /** Rests end: try now what is better, anew what is being opened. */
+  /** The way is free: what failed is forgotten, and what is better tried now. */
   climb() {
+    for (const step of this.#steps) step.clear();
+    this.#remember();
+    this.#tryAnew();
+  }
+
+  /* Rests end: try now what is better, anew what is being opened. */
+  #tryAnew() {
     for (const step of this.#steps) step.restsUntil = 0;
     for (const step of this.#opening) this.#leave(step, 'opened anew');
     if (this.#live || this.state === 'connecting') this.#begin();
@@ -142,7 +149,7 @@ export class Ladder {
   /** The network may be another: nothing that is known of the rungs holds. */
   wake() {
     this.#recall();
-    this.climb();
+    this.#tryAnew();
     if (!this.#obliged) this.retryNow();
     const quiet = this.#clock.now() - (this.#live?.link.heardAt ?? Infinity);
     if (quiet >= DOUBT_MS && !this.#doubt) this.#doubt = this.#linkOf(this.#live);
