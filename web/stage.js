@@ -61,20 +61,20 @@ function drawnLater(draw) {
   };
 }
 
-/* Something to read, once in the life of a log: the same id again is the same message. */
+/* Something to read, once in the life of a log and a language: the same id again is the same message. */
 const GREETINGS = {
   a: 'Hi! Saw off the rung that I stand on, I will not even blink.',
   b: 'And kill the server while you are at it. What says “stored” stays.',
 };
 
 function greet({ client, side }, peer) {
-  client.call('message.send', { to: peer, client_msg_id: `hello-${peer}`, body: { text: t(GREETINGS[side]) } })
-    .catch(() => {}); // it was said before, in another language
+  client.call('message.send', { to: peer, client_msg_id: `hello-${language}-${peer}`, body: { text: t(GREETINGS[side]) } })
+    .catch(() => {}); // then there is nothing to read
 }
 
-/* Who asks to log in without saying as whom is told what is missing, or that there is no demo. */
-async function isDemo() {
-  const answer = await fetch('/v1/demo.login', { method: 'POST', body: '{}' });
+/* Does the server let `user` in by name? */
+async function isDemo(user) {
+  const answer = await fetch('/v1/demo.login', { method: 'POST', body: JSON.stringify({ user }) });
   return answer.status !== 404;
 }
 
@@ -82,13 +82,13 @@ async function begin() {
   translate();
   setUpLanguages();
   setUpTheme(byId('theme'));
-  if (!await isDemo().catch(() => true)) { // a server that cannot be reached may come back
+  const [first, second] = [nameOf('a', 'alice'), nameOf('b', 'bob')];
+  if (!await isDemo(first).catch(() => true)) { // a server that cannot be reached may come back
     byId('no-demo').hidden = false;
     byId('stage').hidden = byId('views').hidden = true;
     return;
   }
 
-  const [first, second] = [nameOf('a', 'alice'), nameOf('b', 'bob')];
   const changed = drawnLater(() => {
     ladder.draw();
     drawProxy();

@@ -9,7 +9,7 @@ const number = new Intl.NumberFormat(locale);
 
 function bytes(count) {
   if (count < 10_000) return number.format(count);
-  const [size, unit] = count < 10_000_000 ? [count / 1e3, 'kB'] : [count / 1e6, 'MB'];
+  const [size, unit] = count < 1_000_000 ? [count / 1e3, 'kB'] : [count / 1e6, 'MB'];
   return `${number.format(Math.round(size * 10) / 10)} ${unit}`;
 }
 
