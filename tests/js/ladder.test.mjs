@@ -367,6 +367,19 @@ test('a reset on one rung opens the others anew', async () => {
 
 /* ---- steering ---- */
 
+test('when the server was away, no rung has failed once it is back', async () => {
+  const given = await online({});
+  await given.clock.pass(5_000);
+  given.network.make('refuses', ...RUNGS);
+  await given.clock.pass(3_000);
+  assert.deepEqual(new Set(given.client.rungs.map(({ state }) => state)), new Set(['failed']));
+  given.network.make('works', ...RUNGS);
+  given.client.retryNow();
+  await given.clock.pass(1_000);
+  assert.deepEqual(given.client.rungs.map(({ state, failures }) => [state, failures]),
+    RUNGS.map((name, i) => [i === 0 ? 'live' : 'untried', 0]));
+});
+
 test('climb() forgets what failed: a rung that was long away and stumbles again rests for seconds, not minutes', async () => {
   const given = await online({}, 'ws');
   await given.clock.pass(600_000);

@@ -130,6 +130,7 @@ export class Ladder {
   /** The way is free: what failed is forgotten, and what is better tried now. */
   climb() {
     for (const step of this.#steps) step.clear();
+    this.#absolve();
     this.#remember();
     this.#tryAnew();
   }
@@ -267,12 +268,18 @@ export class Ladder {
     this.#best = step.name;
     for (const other of this.#steps) if (other.suspect && other !== step) other.rest(now, this.#random);
     step.suspect = false;
+    this.#absolve();
     this.#remember();
     this.#timers.set('stable', STABLE_MS, () => {
       this.attempt = 0;
       step.clear();
       this.#remember();
     });
+  }
+
+  /* What failed and does not count: when nothing got through, or what is forgotten. */
+  #absolve() {
+    for (const step of this.#steps) if (step.state === 'failed' && step.failures === 0) this.#tell(step, 'untried');
   }
 
   #planProbe() {
