@@ -26,10 +26,15 @@ function reason(why) {
 }
 
 /* From the other person to this one, by this rung. */
+/* There is room for four digits. */
+function duration(ms) {
+  return ms < 1_000 ? t('{count} ms', { count: ms }) : t('{count} s', { count: (ms / 1_000).toFixed(1) });
+}
+
 function latencyOf(person, rung) {
   const list = person.audit.latencies.get(rung) ?? [];
   if (list.length === 0) return '';
-  return t('{half} ms, 95 % {most} ms', { half: quantile(list, 0.5), most: quantile(list, 0.95) });
+  return t('{half}, 95 % {most}', { half: duration(quantile(list, 0.5)), most: duration(quantile(list, 0.95)) });
 }
 
 export class Ladder {
