@@ -84,7 +84,7 @@ test('while a hundred messages a second flow, the server dies and nothing is los
   await page.click('#kill');
   await page.waitForSelector('#kill:disabled');
   await page.waitForSelector('#kill:not(:disabled)', { timeout: 60_000 });
-  assert.match(await page.textContent('#kill-state'), /both were back after \d/);
+  assert.match(await page.textContent('#kill-state'), /both back in \d/);
   await flows(200);
   await page.check('#traffic input[value="0"]', { force: true });
   await eventually(async () => await number(page, 'flying') === 0, 'all are stored', 60_000);
@@ -153,6 +153,18 @@ test('it can be read in Chinese, and the panes with it', { skip, timeout: 120_00
   assert.equal(await page.getAttribute('html', 'lang'), 'zh-Hans');
   await standsOn(page, 'a', 'ws');
   assert.equal((await page.textContent('.state[data-state=live]')).trim(), '站在这里');
+});
+
+test('who comes again in another language is greeted in it, and refused nothing', { skip, timeout: 120_000 }, async (t) => {
+  const { page } = await given(t);
+  await hears(page, 'b', 'Hi! Saw off the rung that I stand on, I will not even blink.');
+  const refused = [];
+  page.on('response', (response) => {
+    if (response.status() >= 400) refused.push(`${response.status()} ${response.url()}`);
+  });
+  await page.check('#languages input[value="zh"]', { force: true });
+  await hears(page, 'b', '嗨！把我站的那一级锯断吧，我眼睛都不会眨一下。');
+  assert.deepEqual(refused, []);
 });
 
 test('dark is what the system says or what was chosen, and the panes follow', { skip, timeout: 120_000 }, async (t) => {

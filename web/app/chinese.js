@@ -171,7 +171,7 @@ export const zh = {
   'Bad proxy': '坏代理',
   'Kill the server': '杀死服务器',
   'dead; both look for it…': '已死；两人都在找它…',
-  'both were back after {seconds} s': '{seconds} 秒后两人都回来了',
+  'both back in {seconds} s': '{seconds} 秒后都回来了',
   Traffic: '流量',
   off: '关',
   'message {count}': '消息 {count}',

@@ -48,7 +48,7 @@ export function setUpKill(people) {
     });
     await back;
     button.disabled = false;
-    state.textContent = t('both were back after {seconds} s', { seconds: ((Date.now() - began) / 1000).toFixed(1) });
+    state.textContent = t('both back in {seconds} s', { seconds: ((Date.now() - began) / 1000).toFixed(1) });
   };
 }
 
