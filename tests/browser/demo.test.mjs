@@ -185,6 +185,23 @@ test('what one person has left unsent in a tab is not sent as the next one', { s
   assert.deepEqual(await keptText(page), [], 'nothing of alice is left in the tab');
 });
 
+test('a transport is remembered for a reload once it works', { skip, timeout: 120_000 }, async (t) => {
+  const server = await givenServer((done) => t.after(done));
+  const browser = await givenBrowser((done) => t.after(done));
+  const page = await givenUser(browser, server, 'alice');
+  const choose = (name) => page.evaluate((value) => document.querySelector(`#transport [value="${value}"]`).click(), name);
+  const remembered = () => page.evaluate(() => sessionStorage.getItem('page/rung.transport'));
+
+  await page.route('**/v1/sse?**', (route) => route.abort());
+  await choose('sse');
+  await page.waitForSelector('.toast:has-text("Could not switch")');
+  assert.equal(await remembered(), null);
+  await choose('longpoll');
+  await page.waitForFunction(() => sessionStorage.getItem('page/rung.transport') === 'longpoll');
+  await page.reload();
+  await online(page, 'longpoll');
+});
+
 test('the same name in another inbox talks there, and sends nothing of this one', { skip, timeout: 120_000 }, async (t) => {
   const server = await givenServer((done) => t.after(done));
   const browser = await givenBrowser((done) => t.after(done));
