@@ -1,5 +1,6 @@
 /* Calling: each call over HTTP or over the WebSocket, again until answered. */
 #include "tests/simulate/fiber.h"
+#include "tests/simulate/house.h"
 #include "tests/simulate/model.h"
 #include "tests/simulate/peer.h"
 #include "tests/simulate/run.h"
@@ -96,6 +97,22 @@ static void write_send(const struct call *call, char *out, size_t size)
                    call->conversation, call->id, counted, call->id);
 }
 
+/* "0:2:team", "0:3:news" */
+static void write_create(const char *name, char *out, size_t size)
+{
+    bool group = name[2] == '2';
+    char own[48] = "";
+
+    if (house_forgets() && strcmp(name, KEEPS_ITS_OWN) == 0)
+        (void)snprintf(own, sizeof own, ",\"retention\":{\"max_count\":%d}",
+                       OWN_KEEP_COUNT);
+    (void)snprintf(out, size,
+                   "{\"type\":\"%s\",\"id\":\"%s\",\"members\":[%s],"
+                   "\"settings\":{\"open\":true%s}}",
+                   group ? "group" : "channel", name + 4,
+                   group ? "\"bob\",\"dave\"" : "", own);
+}
+
 static void write_params(const struct call *call, char *out, size_t size)
 {
     const char *name = call->conversation;
@@ -112,12 +129,8 @@ static void write_params(const struct call *call, char *out, size_t size)
         (void)snprintf(out, size, "{\"cursor\":\"%s-%llu\"}", call->by->epoch,
                        (unsigned long long)call->mark);
         break;
-    case CREATE: /* "0:2:team", "0:3:news" */
-        (void)snprintf(out, size,
-                       "{\"type\":\"%s\",\"id\":\"%s\",\"members\":[%s],"
-                       "\"settings\":{\"open\":true}}",
-                       name[2] == '2' ? "group" : "channel", name + 4,
-                       name[2] == '2' ? "\"bob\",\"dave\"" : "");
+    case CREATE:
+        write_create(name, out, size);
         break;
     case INVITE:
         (void)snprintf(out, size, "{\"conversation\":\"%s\",\"user\":\"%s\"}",
@@ -157,11 +170,11 @@ static void ask_by_frame(struct call *call)
     while (all[number] != call)
         number++;
     write_params(call, params, sizeof params);
-    tell(call, params, "ws");
+    tell(call, params, via_name(peer->via));
     (void)snprintf(frame, sizeof frame,
                    "{\"id\":%zu,\"method\":\"%s\",\"params\":%s}", number,
                    methods[call->deed], params);
-    wire_frame(&peer->line.out, frame);
+    wire_frame(&peer->line.out, peer->via, frame);
     sent(call, ON_SOCKET);
 }
 
@@ -339,8 +352,8 @@ void calls_drop(struct peer *peer)
 
 static bool socket_is_open(const struct peer *peer)
 {
-    return net_is_open(&peer->line) && peer->via == VIA_WS &&
-           peer->wire.status == 101 && !peer->wire.close_code;
+    return net_is_open(&peer->line) && via_both_ways(peer->via) &&
+           peer->wire.status == WIRE_BOTH_WAYS && !peer->wire.close_code;
 }
 
 /* What has been out for too long; else what waits, and how many are out. */

@@ -81,6 +81,19 @@ static void show(struct peer *peer, const json_t *event, uint64_t lsn)
     peer->at = peer->chain ? seq : lsn;
 }
 
+/* What retention took cannot be shown any more. */
+static void skip(struct peer *peer, const json_t *event, uint64_t lsn)
+{
+    uint64_t to = number(event, "to"), at = peer->chain ? to : lsn;
+
+    tally.gaps++;
+    story_tell("%s/%s is told that %llu to %llu of %s are gone", peer->user,
+               peer->device, (unsigned long long)number(event, "from"),
+               (unsigned long long)to, text(event, "conversation"));
+    model_gap(peer, text(event, "conversation"), number(event, "from"), to);
+    peer->at = at > peer->at ? at : peer->at;
+}
+
 static void wait_until(struct peer *peer, uint64_t ms)
 {
     peer->next_us = time_now_us() + ms * 1000;
@@ -95,12 +108,15 @@ static void durable(struct peer *peer, const char *kind, const json_t *event)
                    peer->user, peer->device, kind, (unsigned long long)lsn,
                    via_name(peer->via), (unsigned long long)peer->floor);
     peer->floor = lsn;
+    tally.lines += peer->via == VIA_TCP;
     if (strcmp(kind, "receipt") == 0) {
         model_receipt(peer, text(event, "conversation"), text(event, "user"),
                       strcmp(text(event, "kind"), "read") == 0,
                       number(event, "seq"));
         if (!peer->chain && lsn > peer->at)
             peer->at = lsn;
+    } else if (strcmp(kind, "gap") == 0) {
+        skip(peer, event, lsn);
     } else {
         show(peer, event, lsn);
     }
@@ -137,7 +153,7 @@ static void one_event(struct peer *peer, const json_t *event)
     if (strcmp(kind, "heartbeat") == 0)
         check_token(peer, event);
     if (strcmp(kind, "message") == 0 || strcmp(kind, "conversation") == 0 ||
-        strcmp(kind, "receipt") == 0)
+        strcmp(kind, "receipt") == 0 || strcmp(kind, "gap") == 0)
         durable(peer, kind, event);
     else if (strcmp(kind, "heartbeat") == 0)
         take_head(peer, event);
@@ -182,13 +198,15 @@ static bool on_json(void *arg, int status, const json_t *value)
     struct peer *peer = arg;
     const json_t *error = json_object_get(value, "error");
 
-    if (json_object_get(value, "id"))
+    if (json_is_string(json_object_get(value, "id")) && !error)
+        peer->wire.status = WIRE_BOTH_WAYS; /* `auth` is answered */
+    else if (json_is_integer(json_object_get(value, "id")))
         calls_answer(peer, value);
-    else if (error && !json_object_get(value, "event"))
+    else if (error && strcmp(text(value, "event"), "bye") != 0)
         refused(peer, error);
     else if (via_polls(peer->via))
         poll_answer(peer, value);
-    else if (status == 200 || status == 101)
+    else if (status == 200 || status == WIRE_BOTH_WAYS)
         one_event(peer, value);
     return true;
 }
@@ -228,7 +246,24 @@ void follow_over(struct peer *peer, enum via via)
     peer->next_us = 0;
 }
 
-static void present(struct peer *peer, char *query, size_t size)
+/* As members of an object. */
+static void present_in_line(struct peer *peer, char *asked, size_t size)
+{
+    unsigned limit = (unsigned)chance_between(run_chance(), 1, 40);
+
+    if (peer->chain)
+        (void)snprintf(asked, size,
+                       "\"conversation\":\"%s\",\"after\":\"%llu\","
+                       "\"limit\":\"%u\"",
+                       peer->chain, (unsigned long long)peer->at, limit);
+    else if (!peer->at)
+        (void)snprintf(asked, size, "\"cursor\":\"0\",\"limit\":\"%u\"", limit);
+    else
+        (void)snprintf(asked, size, "\"cursor\":\"%s-%llu\",\"limit\":\"%u\"",
+                       peer->epoch, (unsigned long long)peer->at, limit);
+}
+
+static void present_in_query(struct peer *peer, char *query, size_t size)
 {
     int at;
 
@@ -246,6 +281,15 @@ static void present(struct peer *peer, char *query, size_t size)
                    peer->via == VIA_JSONP || peer->via == VIA_IFRAME
                        ? "&callback=on"
                        : "");
+}
+
+/* Where it is, in the words of what it follows over. */
+static void present(struct peer *peer, char *asked, size_t size)
+{
+    if (peer->via == VIA_TCP)
+        present_in_line(peer, asked, size);
+    else
+        present_in_query(peer, asked, size);
     peer->floor = peer->chain ? 0 : peer->at;
     if (!peer->chain)
         model_presented(peer->user, peer->at);
@@ -259,7 +303,9 @@ static void ask(struct peer *peer)
     if (!net_is_open(&peer->line) ||
         (via_polls(peer->via) && chance_percent(run_chance(), 20))) {
         net_close(&peer->line);
-        net_open(&peer->line, (unsigned)chance_below(run_chance(), 2),
+        net_open(&peer->line,
+                 (peer->via == VIA_TCP ? HOUSE_LINES : 0) +
+                     (unsigned)chance_below(run_chance(), HOUSE_WORKERS),
                  on_follow);
         wire_begin(&peer->wire, peer->via);
         if (!net_is_open(&peer->line)) {
@@ -274,7 +320,10 @@ static void ask(struct peer *peer)
         buf_reset(&peer->line.out);
         peer->line.sent = 0;
     }
-    wire_get(&peer->line.out, peer->via, query, peer_token(peer));
+    if (peer->via == VIA_TCP)
+        wire_auth(&peer->line.out, query, peer_token(peer));
+    else
+        wire_get(&peer->line.out, peer->via, query, peer_token(peer));
     peer->asked_until_s = peer->token_until_s;
     peer->asked = true;
     peer->heard_us = time_now_us();

@@ -50,6 +50,16 @@ const char *house_dir(void)
     return dir;
 }
 
+const struct house_options *house_options(void)
+{
+    return &options;
+}
+
+bool house_forgets(void)
+{
+    return options.keep_count || options.keep_age_s;
+}
+
 static void must(bool ok, const char *what)
 {
     if (ok)
@@ -99,19 +109,22 @@ static struct config *configured(void)
     config->heartbeat_ms = options.heartbeat_ms;
     config->stream_max_ms = options.stream_max_ms;
     config->map_size_mb = 64;
+    config->retention_max_count = options.keep_count;
+    config->retention_max_age_s = options.keep_age_s;
+    config->retention_interval_ms = options.retention_ms;
     return config;
 }
 
-static void listen_at(struct listeners *listeners, unsigned worker)
+static int listen_at(unsigned place)
 {
     struct sockaddr_un address;
-    unsigned size = net_address(&address, worker);
+    unsigned size = net_address(&address, place);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     must(fd >= 0 && !bind(fd, (struct sockaddr *)&address, size) &&
              !listen(fd, 128),
          "cannot listen");
-    *listeners = (struct listeners){.http = {.fds = {fd}, .count = 1}};
+    return fd;
 }
 
 static void drain(struct life *now)
@@ -165,9 +178,11 @@ static void make_workers(struct life *now)
     server->workers = now->workers;
     server->worker_count = HOUSE_WORKERS;
     for (unsigned i = 0; i < HOUSE_WORKERS; i++) {
-        struct listeners listeners;
+        struct listeners listeners = {
+            .http = {.fds = {listen_at(i)}, .count = 1},
+            .lines = {.fds = {listen_at(HOUSE_LINES + i)}, .count = 1},
+        };
 
-        listen_at(&listeners, i);
         must(!worker_create(&now->workers[i], server, i, &listeners, NULL),
              "no worker");
         now->workers[i]->hub->at_once = 1; /* every round takes turns */

@@ -14,18 +14,25 @@
 #include <stddef.h>
 
 #define HOUSE_WORKERS 2
+/* A worker's number beyond this is its port for lines. */
+#define HOUSE_LINES HOUSE_WORKERS
 #define HOUSE_APP "demo"
 #define HOUSE_SECRET "a secret of thirty-two bytes, yes"
 
 struct house_options {
     bool relaxed;
     unsigned heartbeat_ms, stream_max_ms;
+    unsigned keep_count, keep_age_s; /* retention; both 0: none */
+    unsigned retention_ms;           /* between two passes of it */
 };
 
 /* Where the run of a process has its folder. */
 void house_root(int pid, char *out, size_t size);
 /* Once, before the first life: makes a folder. */
 void house_found(const struct house_options *given);
+/* What it was founded with. */
+const struct house_options *house_options(void);
+bool house_forgets(void); /* there is retention */
 /* Begins a life; it takes a while (run_for()). */
 void house_start(void);
 bool house_up(void);   /* it listens */

@@ -296,6 +296,8 @@ static void add_up(const char *text)
     totals.disk += next_number(&at);
     totals.kills += next_number(&at);
     totals.cuts += next_number(&at);
+    totals.lines += next_number(&at);
+    totals.gaps += next_number(&at);
 }
 
 static void wait_for_any(struct job *jobs, unsigned count)
@@ -448,7 +450,7 @@ int main(int argc, char **argv)
     printf("%llu seeds, %llu failed\n", (unsigned long long)all,
            (unsigned long long)failed);
     printf(TALLY_FORMAT "\n", totals.messages, totals.network, totals.disk,
-           totals.kills, totals.cuts);
+           totals.kills, totals.cuts, totals.lines, totals.gaps);
     if (failed)
         explain(&order, seed);
     return failed != 0;

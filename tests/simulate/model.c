@@ -3,6 +3,7 @@
 
 #include "store/env.h"
 #include "store/store.h"
+#include "tests/simulate/house.h"
 #include "tests/simulate/story.h"
 
 #include <stdio.h>
@@ -13,7 +14,7 @@
 #define MEMBERS_MAX 16
 
 struct fact { /* one entry of the log */
-    uint64_t lsn, seq, mark;
+    uint64_t lsn, seq, mark, ts_ms;
     enum entry_kind kind;
     const char *conversation, *from, *id;
     const char *members[MEMBERS_MAX]; /* who may see it */
@@ -26,10 +27,16 @@ struct told { /* one receipt that a client was shown */
     uint64_t seq, presented;
 };
 
+struct gap { /* what a client was told that retention took */
+    const struct peer *peer;
+    const char *conversation;
+    uint64_t from, to;
+};
+
 struct room {
     const char *name, *members[MEMBERS_MAX];
     size_t member_count;
-    uint64_t last_seq;
+    uint64_t last_seq, trimmed_seq;
 };
 
 static const char *names[4096];
@@ -38,6 +45,8 @@ static struct fact *facts;
 static size_t fact_count;
 static struct told *tolds;
 static size_t told_count;
+static struct gap *gaps;
+static size_t gap_count;
 static uint64_t digest = UINT64_C(14695981039346656037);
 
 static struct position {
@@ -144,6 +153,13 @@ void model_receipt(const struct peer *peer, const char *conversation,
     tolds[told_count++] = told;
 }
 
+void model_gap(const struct peer *peer, const char *conversation, uint64_t from,
+               uint64_t to)
+{
+    gaps = grown(gaps, gap_count, sizeof *gaps);
+    gaps[gap_count++] = (struct gap){peer, model_name(conversation), from, to};
+}
+
 /* --- the log -------------------------------------------------------------- */
 
 static const char *name_of(struct span span)
@@ -154,18 +170,18 @@ static const char *name_of(struct span span)
     return model_name(text);
 }
 
+static struct room rooms[NAMES_MAX];
+static size_t room_count;
+
 static struct room *room_of(const char *name)
 {
-    static struct room rooms[NAMES_MAX];
-    static size_t count;
-
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < room_count; i++)
         if (rooms[i].name == name)
             return &rooms[i];
-    if (count == NAMES_MAX)
+    if (room_count == NAMES_MAX)
         abort();
-    rooms[count].name = name;
-    return &rooms[count++];
+    rooms[room_count].name = name;
+    return &rooms[room_count++];
 }
 
 static size_t place_of(const struct room *room, const char *user)
@@ -233,11 +249,60 @@ static void move_members(struct room *room, const struct entry *entry)
         each_user(room, entry->users, let_in);
 }
 
+/* How many a conversation keeps, and for how long; 0: all, for ever. */
+static uint64_t keep_count(const struct room *room)
+{
+    return house_forgets() && strcmp(room->name, KEEPS_ITS_OWN) == 0
+               ? OWN_KEEP_COUNT
+               : house_options()->keep_count;
+}
+
+static uint64_t keep_ms(void)
+{
+    return house_options()->keep_age_s * UINT64_C(1000);
+}
+
+static const struct fact *fact_at(const struct room *room, uint64_t seq)
+{
+    for (size_t i = 0; i < fact_count; i++)
+        if (facts[i].conversation == room->name && facts[i].seq == seq)
+            return &facts[i];
+    return NULL;
+}
+
+/* Was everything that it took too old, or too many? */
+static void note_trim(struct room *room, const struct entry *entry)
+{
+    uint64_t count = keep_count(room), mark = entry->mark;
+    const struct fact *last = fact_at(room, mark);
+    bool many = count && mark + count <= room->last_seq;
+    bool old = last && keep_ms() && last->ts_ms + keep_ms() <= entry->ts;
+
+    if (mark >= room->last_seq || mark <= room->trimmed_seq || (!many && !old))
+        story_fail("retention took %llu to %llu of %s, whose last was %llu",
+                   (unsigned long long)room->trimmed_seq + 1,
+                   (unsigned long long)mark, room->name,
+                   (unsigned long long)room->last_seq);
+    room->trimmed_seq = mark;
+}
+
+/* In the end it took what it should. */
+static void check_kept(const struct room *room)
+{
+    uint64_t count = keep_count(room);
+
+    if (count && room->last_seq > room->trimmed_seq + count)
+        story_fail("retention left %llu to %llu of %s",
+                   (unsigned long long)room->trimmed_seq + 1,
+                   (unsigned long long)room->last_seq, room->name);
+}
+
 static void note(const struct entry *entry)
 {
     struct fact fact = {.lsn = entry->lsn,
                         .seq = entry->seq,
                         .mark = entry->mark,
+                        .ts_ms = entry->ts,
                         .kind = entry->kind,
                         .conversation = name_of(entry->conversation),
                         .from = name_of(entry->from),
@@ -253,6 +318,8 @@ static void note(const struct entry *entry)
         story_fail("the log: %s has seq %llu where %llu should be",
                    fact.conversation, (unsigned long long)entry->seq,
                    (unsigned long long)room->last_seq);
+    if (entry->kind == ENTRY_TRIM)
+        note_trim(room, entry);
     if (entry->kind == ENTRY_MESSAGE && room->name[2] != '3' &&
         place_of(room, fact.from) == room->member_count)
         story_fail("the log: %s wrote to %s without being in it", fact.from,
@@ -425,6 +492,35 @@ static bool may_see(const struct peer *peer, const struct fact *fact)
     return false;
 }
 
+static bool was_told_gone(const struct peer *peer, const struct fact *fact)
+{
+    for (size_t i = 0; i < gap_count; i++)
+        if (gaps[i].peer == peer &&
+            gaps[i].conversation == fact->conversation &&
+            gaps[i].from <= fact->seq && fact->seq <= gaps[i].to)
+            return true;
+    return false;
+}
+
+/* What is said to be gone is gone, and was the client's to see. */
+static void check_gap(const struct gap *gap)
+{
+    const struct room *room = room_of(gap->conversation);
+    bool right =
+        gap->from && gap->from <= gap->to && gap->to <= room->trimmed_seq;
+
+    for (uint64_t seq = gap->from; right && seq <= gap->to; seq++) {
+        const struct fact *fact = fact_at(room, seq);
+
+        right = fact && may_see(gap->peer, fact);
+    }
+    if (!right)
+        story_fail("%s/%s was told that %llu to %llu of %s are gone",
+                   gap->peer->user, gap->peer->device,
+                   (unsigned long long)gap->from, (unsigned long long)gap->to,
+                   gap->conversation);
+}
+
 static void check_shown(const struct peer *peer)
 {
     size_t at = 0;
@@ -438,6 +534,8 @@ static void check_shown(const struct peer *peer)
         if (at == peer->shown_count || shown->lsn != fact->lsn ||
             shown->seq != fact->seq ||
             shown->conversation != fact->conversation) {
+            if (was_told_gone(peer, fact))
+                continue;
             story_fail(
                 "%s/%s: entry %zu it was shown should be lsn %llu (%s "
                 "%llu), and is %llu",
@@ -475,6 +573,10 @@ void model_check(const char *dir)
     for (size_t i = 0; i < calls_count(); i++)
         if (calls_all(i)->counted && calls_all(i)->status == 200)
             check_order(calls_all(i));
+    for (size_t i = 0; i < room_count; i++)
+        check_kept(&rooms[i]);
+    for (size_t i = 0; i < gap_count; i++)
+        check_gap(&gaps[i]);
     for (size_t i = 0; i < PEERS; i++)
         check_shown(&peers[i]);
     for (size_t i = 0; i < told_count; i++)

@@ -3,7 +3,9 @@
  * - the log holds every message that was answered, where the answer said, once;
  *   none that was refused; seqs without a gap; what a device counts
  *   (client_seq) in its order;
- * - each client was shown exactly what its user may see, once, in order;
+ * - each client was shown exactly what its user may see, once, in order, but
+ *   for what it was told that retention took, and retention did take;
+ * - retention took what it may, and in the end all of that;
  * - receipts only grow, and say nothing that did not happen: `delivered` not
  *   before a device presented a cursor beyond, `read` not before it was said.
  *
@@ -24,6 +26,8 @@ void model_presented(const char *user, uint64_t at);
 void model_asked_read(const char *user, const char *conversation, uint64_t seq);
 void model_receipt(const struct peer *peer, const char *conversation,
                    const char *user, bool read, uint64_t seq);
+void model_gap(const struct peer *peer, const char *conversation, uint64_t from,
+               uint64_t to);
 /* At the end: the store in `dir`, which nobody has open, against all of it. */
 void model_check(const char *dir);
 /* Of the log's bytes, once checked; and how many entries it has. */

@@ -23,7 +23,7 @@ static bool marked[FDS_MAX];
 static unsigned weather, life;
 static uint64_t digest = UINT64_C(14695981039346656037);
 
-unsigned net_address(struct sockaddr_un *out, unsigned worker)
+unsigned net_address(struct sockaddr_un *out, unsigned place)
 {
     memset(out, 0, sizeof *out);
     out->sun_family = AF_UNIX; /* an abstract name: no file is left behind */
@@ -31,7 +31,7 @@ unsigned net_address(struct sockaddr_un *out, unsigned worker)
                       (size_t)snprintf(out->sun_path + 1,
                                        sizeof out->sun_path - 1,
                                        "rung-simulate-%d-%u-%u", (int)getpid(),
-                                       life, worker));
+                                       life, place));
 }
 
 void net_new_life(void)
@@ -72,10 +72,10 @@ static void small_buffer(int fd)
         setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
 }
 
-void net_open(struct line *line, unsigned worker, void (*heard)(struct line *))
+void net_open(struct line *line, unsigned place, void (*heard)(struct line *))
 {
     struct sockaddr_un address;
-    unsigned size = net_address(&address, worker);
+    unsigned size = net_address(&address, place);
 
     buf_init(&line->out, LINE_MAX_BYTES);
     buf_init(&line->in, LINE_MAX_BYTES);
@@ -259,5 +259,11 @@ ssize_t send(int fd, const void *bytes, size_t size, int flags)
 {
     fiber_enter_kernel(run_chance());
     return syscall(SYS_sendto, fd, bytes, size, flags, NULL, 0);
+}
+
+ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+{
+    fiber_enter_kernel(run_chance());
+    return syscall(SYS_sendmsg, fd, message, flags);
 }
 /* NOLINTEND(readability-inconsistent-declaration-parameter-name) */

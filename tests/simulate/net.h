@@ -28,7 +28,8 @@ struct line {
                                          be closed and opened there */
 };
 
-void net_open(struct line *line, unsigned worker, void (*heard)(struct line *));
+/* `place`: a worker's number, see also HOUSE_LINES. */
+void net_open(struct line *line, unsigned place, void (*heard)(struct line *));
 void net_close(struct line *line); /* zeroed or closed: nothing */
 void net_send(struct line *line, const void *bytes, size_t size);
 bool net_is_open(const struct line *line);
@@ -40,9 +41,9 @@ uint64_t net_due_us(void);
  * pieces, or buffers are small. */
 void net_weather(unsigned percent);
 
-/* The address at which a worker of this life of the server listens. */
+/* The address of a place in this life of the server. */
 struct sockaddr_un;
-unsigned net_address(struct sockaddr_un *out, unsigned worker);
+unsigned net_address(struct sockaddr_un *out, unsigned place);
 void net_new_life(void);
 /* Of the simulator itself: stays open when the server's end with it. */
 void net_mark(int fd, bool own);

@@ -95,6 +95,9 @@ struct call *call_make(struct peer *by, enum deed deed,
                        const char *conversation);
 /* A SEND whose place among those of its device is kept (client_seq). */
 void call_count(struct call *call);
+/* Where there is retention, this one has settings of its own. */
+#define KEEPS_ITS_OWN "0:2:team"
+#define OWN_KEEP_COUNT 4
 /* Once more what was answered already. */
 struct call *call_again(const struct call *call);
 void calls_drop(struct peer *peer); /* the connection breaks */

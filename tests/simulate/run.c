@@ -148,6 +148,18 @@ static void finish(void)
 
 /* --- the whole ------------------------------------------------------------ */
 
+/* Half of the runs forget: by number, or by age. */
+static void choose_retention(struct house_options *options)
+{
+    options->retention_ms = (unsigned)chance_between(&chance, 100, 3000);
+    if (chance_percent(&chance, 50))
+        return;
+    if (chance_percent(&chance, 60))
+        options->keep_count = (unsigned)chance_between(&chance, 1, 15);
+    else
+        options->keep_age_s = (unsigned)chance_between(&chance, 1, 8);
+}
+
 static void begin(uint64_t seed)
 {
     struct house_options options;
@@ -159,6 +171,7 @@ static void begin(uint64_t seed)
         .heartbeat_ms = (unsigned)chance_between(&chance, 500, 5000),
         .stream_max_ms = (unsigned)chance_between(&chance, 2000, 60000),
     };
+    choose_retention(&options);
     net_weather((unsigned)chance_below(&chance, 4) * 10);
     house_found(&options);
     house_start();
@@ -185,7 +198,7 @@ static void tell_end(void)
                           calls_all(i)->status == 200 &&
                           !calls_all(i)->duplicate;
     story_tell(TALLY_FORMAT, tally.messages, tally.network, tally.disk,
-               tally.kills, tally.cuts);
+               tally.kills, tally.cuts, tally.lines, tally.gaps);
 }
 
 void run(const struct run_options *options)

@@ -39,7 +39,9 @@ static void send_one(struct chance *chance)
 
     /* Whoever is not in it learns that, too. */
     for (struct peer *by = somebody(chance); count; count--) {
-        bool ordered = room == 0 && by <= &peers[2];
+        /* What is known of a device goes with its last message
+         * (docs/PROTOCOL.md, Order): then nothing can be said of it. */
+        bool ordered = room == 0 && by <= &peers[2] && !house_forgets();
 
         if (ordered)
             call_count(call_make(by, SEND, rooms[0]));

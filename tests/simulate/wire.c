@@ -17,7 +17,7 @@ static const char *const names[] = {
     [VIA_STREAM] = "stream", [VIA_MULTIPART] = "multipart",
     [VIA_IFRAME] = "iframe", [VIA_LONGPOLL] = "longpoll",
     [VIA_POLL] = "poll",     [VIA_JSONP] = "jsonp",
-    [VIA_CALL] = "call",
+    [VIA_TCP] = "tcp",       [VIA_CALL] = "call",
 };
 
 const char *via_name(enum via via)
@@ -28,6 +28,11 @@ const char *via_name(enum via via)
 bool via_polls(enum via via)
 {
     return via == VIA_LONGPOLL || via == VIA_POLL || via == VIA_JSONP;
+}
+
+bool via_both_ways(enum via via)
+{
+    return via == VIA_WS || via == VIA_TCP;
 }
 
 /* --- requests ------------------------------------------------------------- */
@@ -57,7 +62,7 @@ void wire_post(struct buf *out, const char *method, const char *params,
                method, token, strlen(params), params);
 }
 
-void wire_frame(struct buf *out, const char *text)
+static void masked_frame(struct buf *out, const char *text)
 {
     static const unsigned char mask[4] = {0x72, 0x75, 0x6e, 0x67};
     size_t size = strlen(text);
@@ -71,6 +76,22 @@ void wire_frame(struct buf *out, const char *text)
     for (size_t i = 0; i < size; i++)
         room[i] = (char)(text[i] ^ mask[i % 4]);
     out->size += size;
+}
+
+void wire_frame(struct buf *out, enum via via, const char *text)
+{
+    if (via == VIA_WS)
+        masked_frame(out, text);
+    else
+        buf_printf(out, "%s\n", text);
+}
+
+void wire_auth(struct buf *out, const char *asked, const char *token)
+{
+    buf_printf(out,
+               "{\"id\":\"auth\",\"method\":\"auth\",\"params\":{%s,"
+               "\"token\":\"%s\"}}\r\n",
+               asked, token);
 }
 
 static size_t base64url(char *out, const unsigned char *data, size_t size)
@@ -118,6 +139,8 @@ char *wire_token(const char *user, const char *device, uint64_t expires_s)
 void wire_begin(struct wire *wire, enum via via)
 {
     *wire = (struct wire){.via = via};
+    if (via == VIA_TCP)
+        wire->status = 200; /* there is no head */
 }
 
 static void drop(struct buf *in, size_t size)
@@ -221,6 +244,7 @@ static struct span json_in(enum via via, struct span line)
     static const char *const before[VIA_COUNT] = {
         [VIA_SSE] = "data: ",
         [VIA_STREAM] = "",
+        [VIA_TCP] = "",
         [VIA_MULTIPART] = "",
         [VIA_IFRAME] = "<script>parent[\"on\"](",
     };
@@ -329,9 +353,10 @@ bool wire_take(struct wire *wire, struct buf *in, wire_json heard, void *arg)
         return true;
     if (wire->whole_body)
         return take_body(wire, in, heard, arg);
-    if (wire->via == VIA_WS && wire->status == 101)
+    if (wire->via == VIA_WS && wire->status == WIRE_BOTH_WAYS)
         return take_frames(wire, in, heard, arg);
-    if (wire->via == VIA_CALL || via_polls(wire->via) || wire->status != 200)
+    if (wire->via != VIA_TCP &&
+        (wire->via == VIA_CALL || via_polls(wire->via) || wire->status != 200))
         return true;
     return take_lines(wire, in, heard, arg);
 }

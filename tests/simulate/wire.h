@@ -20,16 +20,22 @@ enum via {
     VIA_LONGPOLL,
     VIA_POLL,
     VIA_JSONP,
+    VIA_TCP,
     VIA_COUNT,
     VIA_CALL = VIA_COUNT, /* the answer of a POST */
 };
 
 const char *via_name(enum via via);
-bool via_polls(enum via via); /* asked again after each answer */
+bool via_polls(enum via via);     /* asked again after each answer */
+bool via_both_ways(enum via via); /* calls go over it, too */
+
+/* The status of a connection over which calls may go: a WebSocket whose head
+ * has come, lines whose `auth` is answered. */
+#define WIRE_BOTH_WAYS 101
 
 struct wire {
     enum via via;
-    int status;      /* 0 until a head has come; of a WebSocket 101 */
+    int status;      /* 0 until a head has come; WIRE_BOTH_WAYS: see there */
     bool whole_body; /* the answer has an end: `length` bytes of it are left */
     bool closes;     /* the peer will close behind it */
     int close_code;  /* a WebSocket's; 0: open */
@@ -49,7 +55,10 @@ void wire_get(struct buf *out, enum via via, const char *query,
               const char *token);
 void wire_post(struct buf *out, const char *method, const char *params,
                const char *token);
-void wire_frame(struct buf *out, const char *text);
+/* A call, over what goes both ways. */
+void wire_frame(struct buf *out, enum via via, const char *text);
+/* Of lines the first: who it is, and the members of what it asks for. */
+void wire_auth(struct buf *out, const char *asked, const char *token);
 
 /* HS256; owned by the caller. */
 char *wire_token(const char *user, const char *device, uint64_t expires_s);
