@@ -47,6 +47,7 @@ struct call *call_make(struct peer *by, enum deed deed,
     call->by = by;
     call->deed = deed;
     call->conversation = model_name(conversation);
+    memcpy(call->epoch, by->epoch, sizeof call->epoch);
     if (deed == SEND)
         (void)snprintf(call->id, sizeof call->id, "m%zu", count);
     all[count++] = call;
@@ -77,9 +78,17 @@ struct call *call_again(const struct call *call)
 
     again->user = call->user;
     again->mark = call->mark;
+    memcpy(again->epoch, call->epoch, sizeof again->epoch);
     again->counted = call->counted;
     memcpy(again->id, call->id, sizeof again->id);
     return again;
+}
+
+void calls_restored(void)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!all[i]->over)
+            all[i]->counted = 0;
 }
 
 /* --- asking --------------------------------------------------------------- */
@@ -126,7 +135,7 @@ static void write_params(const struct call *call, char *out, size_t size)
                        name, (unsigned long long)call->mark);
         break;
     case ACK:
-        (void)snprintf(out, size, "{\"cursor\":\"%s-%llu\"}", call->by->epoch,
+        (void)snprintf(out, size, "{\"cursor\":\"%s-%llu\"}", call->epoch,
                        (unsigned long long)call->mark);
         break;
     case CREATE:
@@ -155,7 +164,9 @@ static void sent(struct call *call, int out)
     call->out = out;
     call->tries++;
     call->asked_us = time_now_us();
-    if (call->deed == ACK)
+    call->asked_era = house_era();
+    if (call->deed == ACK && call->by->era == house_era() &&
+        strcmp(call->epoch, call->by->epoch) == 0)
         model_presented(call->by->user, call->mark);
     if (call->deed == READ)
         model_asked_read(call->by->user, call->conversation, call->mark);
@@ -424,8 +435,6 @@ bool calls_turn(struct peer *peer)
         return give_up(call);
     call = waiting(peer);
     if (!call || time_now_us() < peer->calls_us)
-        return false;
-    if (call->deed == ACK && !peer->epoch[0])
         return false;
     if (socket_is_open(peer) && out_on(peer, ON_SOCKET) < SOCKET_CALLS &&
         chance_percent(run_chance(), 70)) {

@@ -39,7 +39,7 @@ static struct disk_counts counts;
 static enum disk_fault armed;
 static unsigned armed_nth, armed_times;
 static uint64_t slow_us;
-static bool ended;
+static bool ended, elsewhere;
 
 void disk_arm(enum disk_fault fault, unsigned nth, unsigned times)
 {
@@ -57,6 +57,11 @@ void disk_heal(void)
 {
     armed = DISK_FINE;
     slow_us = 0;
+}
+
+void disk_elsewhere(bool yes)
+{
+    elsewhere = yes;
 }
 
 bool disk_ended(void)
@@ -352,7 +357,7 @@ static bool is_log(const char *path)
     const char *name = strstr(path, "/" LOG_FILE);
 
     name = name ? name + strlen("/" LOG_FILE) : "?";
-    return !*name || strcmp(name, ".partial") == 0;
+    return !elsewhere && (!*name || strcmp(name, ".partial") == 0);
 }
 
 static int open_as(const char *path, int flags, unsigned mode)

@@ -38,6 +38,9 @@ bool disk_ended(void);
 void disk_survive(const char *from, const char *to, bool power,
                   struct chance *chance);
 
+/* What is opened meanwhile is on another disk, which nothing befalls. */
+void disk_elsewhere(bool yes);
+
 struct disk_counts {
     uint64_t steps, failed, ended, dropped; /* dropped: writes lost */
 };

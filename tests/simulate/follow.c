@@ -48,6 +48,15 @@ static const char *text(const json_t *value, const char *name)
     return found ? found : "";
 }
 
+/* Another log: whatever it has is void, and it asks again from the beginning.
+ */
+static void reload(struct peer *peer)
+{
+    peer->era = peer->asked_era;
+    peer->reloads = true;
+    peer->asked = false; /* this connection is left */
+}
+
 /* The lsn of "<epoch>-<lsn>"; a client of the simulator looks inside. */
 static uint64_t lsn_of(struct peer *peer, const json_t *value)
 {
@@ -58,10 +67,22 @@ static uint64_t lsn_of(struct peer *peer, const json_t *value)
                    cursor);
         return 0;
     }
-    if (peer->epoch[0] && strncmp(peer->epoch, cursor, 8) != 0)
+    if (!peer->epoch[0])
+        peer->era = peer->asked_era;
+    else if (strncmp(peer->epoch, cursor, 8) != 0 && peer->chain &&
+             peer->era < peer->asked_era)
+        reload(peer); /* a seq does not say of which log it is */
+    else if (strncmp(peer->epoch, cursor, 8) != 0)
         story_fail("%s/%s sees the epoch change", peer->user, peer->device);
     memcpy(peer->epoch, cursor, 8);
     return strtoull(dash + 1, NULL, 10);
+}
+
+static void forget_all(struct peer *peer, uint64_t base)
+{
+    peer->base = peer->at = base;
+    peer->shown_count = 0;
+    model_starts_over(peer);
 }
 
 static void show(struct peer *peer, const json_t *event, uint64_t lsn)
@@ -97,6 +118,25 @@ static void skip(struct peer *peer, const json_t *event, uint64_t lsn)
 static void wait_until(struct peer *peer, uint64_t ms)
 {
     peer->next_us = time_now_us() + ms * 1000;
+}
+
+/* What it has is of a log that is no more; from this cursor on it is told of
+ * the new one. */
+static void start_over(struct peer *peer, const json_t *event)
+{
+    tally.resets++;
+    story_tell("%s/%s is told to start over: %s", peer->user, peer->device,
+               text(event, "reason"));
+    if (peer->era >= peer->asked_era && !peer->reloads)
+        story_fail("%s/%s got reset", peer->user, peer->device);
+    peer->era = peer->asked_era;
+    if (!peer->chain) {
+        peer->epoch[0] = 0;
+        forget_all(peer, lsn_of(peer, event));
+        peer->floor = peer->base;
+    }
+    if (peer->chain || chance_percent(run_chance(), 50))
+        reload(peer);
 }
 
 static void durable(struct peer *peer, const char *kind, const json_t *event)
@@ -159,6 +199,8 @@ static void one_event(struct peer *peer, const json_t *event)
         take_head(peer, event);
     else if (strcmp(kind, "bye") == 0)
         wait_until(peer, number(event, "retry_after_ms"));
+    else if (strcmp(kind, "reset") == 0)
+        start_over(peer, event);
     else if (strcmp(kind, "hello") != 0)
         story_fail("%s/%s got %s", peer->user, peer->device, kind);
 }
@@ -291,7 +333,7 @@ static void present(struct peer *peer, char *asked, size_t size)
     else
         present_in_query(peer, asked, size);
     peer->floor = peer->chain ? 0 : peer->at;
-    if (!peer->chain)
+    if (!peer->chain && peer->era == house_era())
         model_presented(peer->user, peer->at);
 }
 
@@ -313,6 +355,11 @@ static void ask(struct peer *peer)
             return;
         }
     }
+    if (peer->reloads)
+        forget_all(peer, 0);
+    if (!peer->at) /* of no log yet */
+        peer->epoch[0] = 0;
+    peer->reloads = false;
     present(peer, query, sizeof query);
     story_tell("%s/%s asks over %s: %s", peer->user, peer->device,
                via_name(peer->via), query);
@@ -325,6 +372,7 @@ static void ask(struct peer *peer)
     else
         wire_get(&peer->line.out, peer->via, query, peer_token(peer));
     peer->asked_until_s = peer->token_until_s;
+    peer->asked_era = house_era();
     peer->asked = true;
     peer->heard_us = time_now_us();
 }

@@ -10,6 +10,7 @@
 #include "tests/lib/given_store.h"
 #include "tests/simulate/disk.h"
 #include "tests/simulate/fiber.h"
+#include "tests/simulate/model.h"
 #include "tests/simulate/net.h"
 #include "tests/simulate/run.h"
 #include "tests/simulate/story.h"
@@ -42,7 +43,9 @@ struct life {
 
 static struct house_options options;
 static char root[128], dir[160];
-static unsigned lives, failed_starts;
+static char backup[160];
+static bool has_backup;
+static unsigned lives, failed_starts, era;
 static struct life *life;
 
 const char *house_dir(void)
@@ -86,12 +89,14 @@ void house_found(const struct house_options *given)
     options = *given;
     house_root(getpid(), root, sizeof root);
     must(mkdir(root, 0700) == 0, "cannot make a folder");
+    (void)snprintf(backup, sizeof backup, "%s/backup", root);
     make_folder();
 }
 
 void house_raze(void)
 {
     remove_dir(dir);
+    remove_dir(backup);
     must(rmdir(root) == 0, "cannot remove the folder");
 }
 
@@ -301,21 +306,82 @@ static void hang_up(void)
     fibers_stir();
 }
 
-void house_kill(bool power)
+/* What ran runs no more; what `from` keeps is what the next life has. */
+static void begin_anew(const char *from, bool power)
 {
     char before[sizeof dir];
 
+    hang_up();
+    fibers_forget();
+    life = NULL;
+    memcpy(before, dir, sizeof dir);
+    make_folder();
+    disk_survive(from ? from : before, dir, power, run_chance());
+    remove_dir(before);
+}
+
+void house_kill(bool power)
+{
     power = power && !options.relaxed; /* which promises nothing then */
     story_tell(power ? "the power is cut" : "the server is killed");
     if (power)
         tally.cuts++;
     else
         tally.kills++;
-    hang_up();
-    fibers_forget();
-    life = NULL;
-    memcpy(before, dir, sizeof dir);
-    make_folder();
-    disk_survive(before, dir, power, run_chance());
-    remove_dir(before);
+    begin_anew(NULL, power);
+}
+
+/* --- backups -------------------------------------------------------------- */
+
+void house_backup(void)
+{
+    struct failure why;
+    enum err err;
+
+    remove_dir(backup);
+    disk_elsewhere(true);
+    err = store_backup(life->server.store, backup, true, NULL, NULL, &why);
+    disk_elsewhere(false);
+    has_backup = !err;
+    story_tell("a backup: %s", err ? why.message : "made");
+}
+
+bool house_has_backup(void)
+{
+    return has_backup;
+}
+
+static lsn head_of_backup(void)
+{
+    struct store_options store = {
+        .dir = backup, .read_only = true, .map_size_bytes = 64u << 20};
+    struct store *copy;
+    struct failure why;
+    lsn head;
+
+    disk_elsewhere(true);
+    must(!store_open(&copy, &store, &why), "the backup does not open");
+    head = store_head(copy);
+    store_close(copy);
+    disk_elsewhere(false);
+    return head;
+}
+
+void house_restore(void)
+{
+    lsn head = head_of_backup();
+
+    story_tell("the machine is lost; a backup up to %llu is restored",
+               (unsigned long long)head);
+    tally.restores++;
+    begin_anew(backup, false);
+    remove_dir(backup);
+    has_backup = false;
+    era++;
+    model_restored(head);
+}
+
+unsigned house_era(void)
+{
+    return era;
 }

@@ -42,6 +42,14 @@ void house_drain(void);
 /* As kill -9 would, or (power) as if the machine went off, of which a relaxed
  * server is spared: it promises nothing for that. */
 void house_kill(bool power);
+/* As `rung backup` would, of a life that is up; in place of the one before. */
+void house_backup(void);
+/* Whether there is one that was not restored yet. */
+bool house_has_backup(void);
+/* As if the machine was lost, and another began with the backup. */
+void house_restore(void);
+/* How often that was. */
+unsigned house_era(void);
 /* Removes the folder. */
 void house_raze(void);
 const char *house_dir(void);

@@ -298,6 +298,8 @@ static void add_up(const char *text)
     totals.cuts += next_number(&at);
     totals.lines += next_number(&at);
     totals.gaps += next_number(&at);
+    totals.restores += next_number(&at);
+    totals.resets += next_number(&at);
 }
 
 static void wait_for_any(struct job *jobs, unsigned count)
@@ -450,7 +452,8 @@ int main(int argc, char **argv)
     printf("%llu seeds, %llu failed\n", (unsigned long long)all,
            (unsigned long long)failed);
     printf(TALLY_FORMAT "\n", totals.messages, totals.network, totals.disk,
-           totals.kills, totals.cuts, totals.lines, totals.gaps);
+           totals.kills, totals.cuts, totals.lines, totals.gaps,
+           totals.restores, totals.resets);
     if (failed)
         explain(&order, seed);
     return failed != 0;

@@ -25,6 +25,7 @@ struct told { /* one receipt that a client was shown */
     const char *conversation, *user;
     bool read;
     uint64_t seq, presented;
+    unsigned era;
 };
 
 struct gap { /* what a client was told that retention took */
@@ -45,6 +46,7 @@ static struct fact *facts;
 static size_t fact_count;
 static struct told *tolds;
 static size_t told_count;
+static uint64_t heads[64]; /* of the backups restored, one an era */
 static struct gap *gaps;
 static size_t gap_count;
 static uint64_t digest = UINT64_C(14695981039346656037);
@@ -115,6 +117,38 @@ void model_asked_read(const char *user, const char *conversation, uint64_t seq)
         position->most = seq;
 }
 
+void model_restored(uint64_t head)
+{
+    unsigned era = house_era();
+
+    if (era > sizeof heads / sizeof *heads)
+        abort();
+    heads[era - 1] = head;
+    for (size_t i = 0; i < position_count; i++)
+        if (!positions[i].conversation && positions[i].most > head)
+            positions[i].most = head;
+}
+
+/* What an era's log held up to here, the last one's holds, too. */
+static uint64_t kept_of(unsigned era)
+{
+    uint64_t kept = UINT64_MAX;
+
+    for (; era < house_era(); era++)
+        kept = heads[era] < kept ? heads[era] : kept;
+    return kept;
+}
+
+void model_starts_over(const struct peer *peer)
+{
+    for (size_t i = 0; i < seen_count; i++)
+        if (seens[i].peer == peer)
+            seens[i].seq = 0;
+    for (size_t i = 0; i < gap_count; i++)
+        if (gaps[i].peer == peer)
+            gaps[i].peer = NULL;
+}
+
 static void grows(const struct peer *peer, const struct told *told)
 {
     struct seen *seen = seens;
@@ -143,7 +177,8 @@ void model_receipt(const struct peer *peer, const char *conversation,
                         .user = model_name(user),
                         .read = read,
                         .seq = seq,
-                        .presented = position_of(user, NULL)->most};
+                        .presented = position_of(user, NULL)->most,
+                        .era = peer->asked_era};
 
     grows(peer, &told);
     if (read && seq > position_of(user, conversation)->most)
@@ -441,12 +476,18 @@ static bool never_accepted(const struct call *call)
     return true;
 }
 
+/* Answered, and not in the backup that was restored later. */
+static bool went_with_the_machine(const struct call *call)
+{
+    return call->status == 200 && call->lsn > kept_of(call->asked_era);
+}
+
 /* An answer is for good, and so is a refusal. */
 static void check_call(const struct call *call)
 {
     const struct fact *fact;
 
-    if (call->deed != SEND)
+    if (call->deed != SEND || went_with_the_machine(call))
         return;
     fact = message_of(call->by->user, call->id);
     if (call->status == 200 && !fact)
@@ -472,6 +513,7 @@ static void check_order(const struct call *call)
         const struct call *later = calls_all(i);
 
         if (later->by == call->by && later->status == 200 &&
+            !went_with_the_machine(later) &&
             later->conversation == call->conversation &&
             later->counted > call->counted && later->lsn < call->lsn)
             story_fail("%s/%s: %s, counted %llu, was overtaken", call->by->user,
@@ -525,11 +567,14 @@ static void check_shown(const struct peer *peer)
 {
     size_t at = 0;
 
+    if (peer->epoch[0] && (peer->era != house_era() || peer->reloads))
+        story_fail("%s/%s was not told of the restored backup", peer->user,
+                   peer->device);
     for (size_t i = 0; i < fact_count; i++) {
         const struct fact *fact = &facts[i];
         const struct shown *shown = &peer->shown[at];
 
-        if (!may_see(peer, fact))
+        if (!may_see(peer, fact) || fact->lsn <= peer->base)
             continue;
         if (at == peer->shown_count || shown->lsn != fact->lsn ||
             shown->seq != fact->seq ||
@@ -556,7 +601,7 @@ static void check_told(const struct told *told)
     for (size_t i = 0; i < fact_count; i++)
         if (facts[i].conversation == told->conversation &&
             facts[i].seq == told->seq && facts[i].lsn > told->presented &&
-            !told->read)
+            facts[i].lsn <= kept_of(told->era) && !told->read)
             story_fail("%s was said to have received %llu of %s (lsn %llu) "
                        "when its devices had presented %llu",
                        told->user, (unsigned long long)told->seq,
@@ -571,12 +616,14 @@ void model_check(const char *dir)
     for (size_t i = 0; i < calls_count(); i++)
         check_call(calls_all(i));
     for (size_t i = 0; i < calls_count(); i++)
-        if (calls_all(i)->counted && calls_all(i)->status == 200)
+        if (calls_all(i)->counted && calls_all(i)->status == 200 &&
+            !went_with_the_machine(calls_all(i)))
             check_order(calls_all(i));
     for (size_t i = 0; i < room_count; i++)
         check_kept(&rooms[i]);
     for (size_t i = 0; i < gap_count; i++)
-        check_gap(&gaps[i]);
+        if (gaps[i].peer)
+            check_gap(&gaps[i]);
     for (size_t i = 0; i < PEERS; i++)
         check_shown(&peers[i]);
     for (size_t i = 0; i < told_count; i++)

@@ -6,6 +6,8 @@
  * - each client was shown exactly what its user may see, once, in order, but
  *   for what it was told that retention took, and retention did take;
  * - retention took what it may, and in the end all of that;
+ * - where a backup was restored, all this is so of what it has and of what came
+ *   since, and each client was told to start over;
  * - receipts only grow, and say nothing that did not happen: `delivered` not
  *   before a device presented a cursor beyond, `read` not before it was said.
  *
@@ -28,6 +30,10 @@ void model_receipt(const struct peer *peer, const char *conversation,
                    const char *user, bool read, uint64_t seq);
 void model_gap(const struct peer *peer, const char *conversation, uint64_t from,
                uint64_t to);
+/* A backup with the log up to `head` has taken the log's place. */
+void model_restored(uint64_t head);
+/* What it was told before is of no account. */
+void model_starts_over(const struct peer *peer);
 /* At the end: the store in `dir`, which nobody has open, against all of it. */
 void model_check(const char *dir);
 /* Of the log's bytes, once checked; and how many entries it has. */

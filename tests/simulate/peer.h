@@ -23,11 +23,13 @@ struct call {
     struct peer *by;
     enum deed deed;
     const char *conversation;
-    const char *user;  /* INVITE: whom */
-    char id[24];       /* SEND: client_msg_id, and the text */
-    uint64_t mark;     /* READ: a seq; ACK: an lsn */
-    uint64_t counted;  /* SEND: its client_seq; 0: none */
-    uint64_t asked_us; /* when, on the line that it is out on */
+    const char *user;   /* INVITE: whom */
+    char id[24];        /* SEND: client_msg_id, and the text */
+    uint64_t mark;      /* READ: a seq; ACK: an lsn */
+    uint64_t counted;   /* SEND: its client_seq; 0: none */
+    char epoch[9];      /* ACK: of the lsn */
+    unsigned asked_era; /* house_era() of its answer */
+    uint64_t asked_us;  /* when, on the line that it is out on */
     enum { IDLE, ON_LINE, ON_SOCKET } out;
     unsigned tries;
     bool unsure; /* asked once without an answer: it may have happened */
@@ -50,9 +52,14 @@ struct peer {
     const char *chain; /* follows only this conversation; NULL: all */
     uint64_t at;       /* its cursor: an lsn, or a seq of its chain */
     char epoch[9];     /* "" until known */
+    unsigned era;      /* of that (house_era()) */
+    bool reloads;      /* with the next request */
+    uint64_t base;     /* it was told to reload at this lsn, and is shown what
+                          is beyond */
     struct shown *shown;
     size_t shown_count;
     char *token;
+    unsigned asked_era;
     uint64_t token_until_s, asked_until_s; /* the one that it follows with */
     /* following */
     enum via via;
@@ -105,6 +112,8 @@ bool calls_turn(struct peer *peer);
 uint64_t calls_due_us(const struct peer *peer);
 /* What was out on the WebSocket has no answer. */
 void calls_lost(struct peer *peer, int out);
+/* A backup does not know what was counted since. */
+void calls_restored(void);
 void calls_answer(struct peer *peer, const json_t *frame);
 size_t calls_count(void);
 struct call *calls_all(size_t i);

@@ -198,7 +198,8 @@ static void tell_end(void)
                           calls_all(i)->status == 200 &&
                           !calls_all(i)->duplicate;
     story_tell(TALLY_FORMAT, tally.messages, tally.network, tally.disk,
-               tally.kills, tally.cuts, tally.lines, tally.gaps);
+               tally.kills, tally.cuts, tally.lines, tally.gaps, tally.restores,
+               tally.resets);
 }
 
 void run(const struct run_options *options)

@@ -16,13 +16,18 @@ static const char *const rooms[] = {
 
 static void break_disk(struct chance *chance);
 
+static void make_rooms(void)
+{
+    call_make(&peers[0], CREATE, "0:2:team");
+    call_make(&peers[3], CREATE, "0:2:club");
+    call_make(&peers[0], CREATE, "0:3:news");
+}
+
 void steps_begin(struct chance *chance)
 {
     if (chance_percent(chance, 15))
         break_disk(chance); /* before there is a log */
-    call_make(&peers[0], CREATE, "0:2:team");
-    call_make(&peers[3], CREATE, "0:2:club");
-    call_make(&peers[0], CREATE, "0:3:news");
+    make_rooms();
 }
 
 static struct peer *somebody(struct chance *chance)
@@ -41,7 +46,8 @@ static void send_one(struct chance *chance)
     for (struct peer *by = somebody(chance); count; count--) {
         /* What is known of a device goes with its last message
          * (docs/PROTOCOL.md, Order): then nothing can be said of it. */
-        bool ordered = room == 0 && by <= &peers[2] && !house_forgets();
+        bool ordered =
+            room == 0 && by <= &peers[2] && !house_forgets() && !house_era();
 
         if (ordered)
             call_count(call_make(by, SEND, rooms[0]));
@@ -81,7 +87,7 @@ static void acknowledge(struct chance *chance)
     struct peer *by = somebody(chance);
     struct call *call;
 
-    if (by->chain || !by->at)
+    if (by->chain || !by->at || !by->epoch[0])
         return;
     call = call_make(by, ACK, "");
     call->mark = by->at;
@@ -212,6 +218,25 @@ static void end_life(struct chance *chance)
         house_kill(chance_percent(chance, 50));
 }
 
+static void back_up(struct chance *chance)
+{
+    (void)chance;
+    if (house_up())
+        house_backup();
+}
+
+/* What is not in it is asked for again: rooms by this, the rest by whom it was
+ * not answered. */
+static void restore(struct chance *chance)
+{
+    (void)chance;
+    if (!house_has_backup())
+        return;
+    house_restore();
+    calls_restored();
+    make_rooms();
+}
+
 /* --- the whole ------------------------------------------------------------ */
 
 static const struct {
@@ -221,7 +246,8 @@ static const struct {
     {40, send_one},   {8, send_again},       {8, read_some},   {5, acknowledge},
     {8, come_or_go},  {10, other_transport}, {2, short_token}, {7, break_line},
     {4, stall_line},  {3, change_weather},   {5, break_disk},  {3, slow_disk},
-    {8, hold_thread}, {8, hold_thread},      {2, end_life},
+    {8, hold_thread}, {8, hold_thread},      {2, end_life},    {1, back_up},
+    {1, restore},
 };
 
 void steps_make(struct chance *chance)

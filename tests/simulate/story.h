@@ -18,12 +18,14 @@ struct tally {
     unsigned network;  /* connections broken, stalled, or left for another */
     unsigned disk;     /* steps that failed */
     unsigned kills, cuts;
-    unsigned lines; /* events over raw TCP */
-    unsigned gaps;  /* told of what retention took */
+    unsigned lines;            /* events over raw TCP */
+    unsigned gaps;             /* told of what retention took */
+    unsigned restores, resets; /* backups, and clients told of it */
 };
 #define TALLY_FORMAT                                                           \
     "tally: %u messages, %u faults of the network, %u of the disk, %u kills, " \
-    "%u power cuts, %u events over lines, %u gaps"
+    "%u power cuts, %u events over lines, %u gaps, %u backups restored, %u "   \
+    "resets"
 extern struct tally tally;
 
 /* The run has failed: the first such reason stands. It goes on, so that the
