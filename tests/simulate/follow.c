@@ -228,7 +228,9 @@ static void poll_answer(struct peer *peer, const json_t *answer)
 
     json_array_foreach (events, i, event)
         one_event(peer, event);
-    if (!peer->chain)
+    if (peer->chain)
+        (void)lsn_of(peer, answer); /* the epoch, though there be no event */
+    else
         take_head(peer, answer);
     peer->asked = false;
     if (peer->via == VIA_POLL && !json_is_true(json_object_get(answer, "more")))
