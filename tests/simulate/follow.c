@@ -130,8 +130,8 @@ static void start_over(struct peer *peer, const json_t *event)
     if (peer->era >= peer->asked_era && !peer->reloads)
         story_fail("%s/%s got reset", peer->user, peer->device);
     peer->era = peer->asked_era;
+    peer->epoch[0] = 0;
     if (!peer->chain) {
-        peer->epoch[0] = 0;
         forget_all(peer, lsn_of(peer, event));
         peer->floor = peer->base;
     }
