@@ -124,15 +124,18 @@ static void wait_until(struct peer *peer, uint64_t ms)
  * the new one. */
 static void start_over(struct peer *peer, const json_t *event)
 {
+    uint64_t lsn;
+
     tally.resets++;
     story_tell("%s/%s is told to start over: %s", peer->user, peer->device,
                text(event, "reason"));
     if (peer->era >= peer->asked_era && !peer->reloads)
         story_fail("%s/%s got reset", peer->user, peer->device);
-    peer->era = peer->asked_era;
-    peer->epoch[0] = 0;
+    if (!peer->chain)
+        peer->epoch[0] = 0;
+    lsn = lsn_of(peer, event); /* learns the epoch, and so the era */
     if (!peer->chain) {
-        forget_all(peer, lsn_of(peer, event));
+        forget_all(peer, lsn);
         peer->floor = peer->base;
     }
     if (peer->chain || chance_percent(run_chance(), 50))
