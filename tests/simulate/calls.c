@@ -79,7 +79,7 @@ struct call *call_again(const struct call *call)
     again->user = call->user;
     again->mark = call->mark;
     memcpy(again->epoch, call->epoch, sizeof again->epoch);
-    again->counted = call->counted;
+    again->counted = house_era() ? 0 : call->counted; /* calls_restored() */
     memcpy(again->id, call->id, sizeof again->id);
     return again;
 }
